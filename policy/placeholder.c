@@ -1,0 +1,1 @@
+typedef int cn_placeholder_policy;

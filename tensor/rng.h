@@ -1,0 +1,26 @@
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy
+ * as 1, 2, 3", table 2). A generator is a plain value: (seed, stream) is the key, the position is a
+ * counter, so that any stream can be made anywhere, on any thread, with no shared state. */
+#ifndef CN_TENSOR_RNG_H
+#define CN_TENSOR_RNG_H
+
+#include <stdint.h>
+
+typedef struct cn_rng {
+    uint64_t seed;
+    uint64_t stream;
+    uint64_t counter;  /* blocks of four words drawn so far */
+    uint32_t block[4]; /* the current block */
+    uint32_t left;     /* words of the block not yet used, 0..4 */
+} cn_rng;
+
+cn_rng cn_rng_make(uint64_t seed, uint64_t stream);
+
+uint32_t cn_rng_u32(cn_rng *rng);
+double cn_rng_uniform(cn_rng *rng);                           /* [0, 1), 53 bits */
+double cn_rng_range(cn_rng *rng, double low, double high);    /* [low, high) */
+double cn_rng_normal(cn_rng *rng);                            /* mean 0, std 1, Box-Muller */
+uint32_t cn_rng_below(cn_rng *rng, uint32_t n);               /* 0..n-1, unbiased; n >= 1 */
+void cn_rng_shuffle(cn_rng *rng, int *items, int count);      /* Fisher-Yates */
+
+#endif
