@@ -1,0 +1,54 @@
+/* A log read back into memory as plain arrays: what verification, playback and rendering need. */
+#ifndef CN_BRIDGE_EPISODE_H
+#define CN_BRIDGE_EPISODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "policy/arm.h"
+
+typedef struct cn_episode_frame {
+    uint64_t log_time_ns;
+    uint64_t sequence;
+    uint64_t resets;
+    cn_arm_state state;
+} cn_episode_frame;
+
+typedef struct cn_episode_command {
+    uint64_t log_time_ns;
+    uint64_t sequence;
+    uint64_t answers_frame;
+    cn_arm_command command;
+} cn_episode_command;
+
+typedef struct cn_episode_step {
+    uint64_t log_time_ns;
+    uint64_t tick, frame, command;
+    const float *observation; /* [observation_size], owned by the episode */
+    const float *action;      /* [action_size] */
+    int64_t latency_ns;
+    float reward;
+    bool success;
+} cn_episode_step;
+
+typedef struct cn_episode {
+    char task[CN_NAME], arm[CN_NAME];
+    char task_file[1024], policy_file[1024], policy_checksum[32], robot[256];
+    double control_period_s;
+    uint64_t messages; /* in the file, of every channel */
+    bool truncated;    /* the file was cut off; what is here is whole */
+    int frames, commands, steps, events;
+    int observation_size, action_size; /* of the steps; 0 when there are none */
+    cn_episode_frame *frame;
+    cn_episode_command *command;
+    cn_episode_step *step;
+    float *floats; /* storage of observations and actions */
+} cn_episode;
+
+/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (not a log of ours, a message that doesn't
+ *         decode), CN_ERR_CHECKSUM; CN_ERR_MEMORY. */
+cn_status cn_episode_load(const char *path, cn_episode **out, cn_error *err);
+void cn_episode_destroy(cn_episode **episode);
+
+#endif

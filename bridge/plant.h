@@ -1,0 +1,47 @@
+/* cn_plant: what a robot server moves. A servo bus is a plant, the MuJoCo twin is one; limits, watchdog
+ * and lease live in the server, above every plant. */
+#ifndef CN_BRIDGE_PLANT_H
+#define CN_BRIDGE_PLANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "policy/arm.h"
+
+typedef struct cn_plant_joint {
+    char name[CN_NAME];
+    char unit[8];         /* "rad" or "m" */
+    double position_low;  /* unit; -inf when unlimited */
+    double position_high; /* unit; +inf when unlimited */
+    double velocity;      /* unit/s, > 0: the fastest that a command may move it */
+    double effort;        /* N m or N; +inf when there is none */
+} cn_plant_joint;
+
+typedef struct cn_plant_info {
+    char arm[CN_NAME];
+    int joints;
+    cn_plant_joint joint[CN_MAX_JOINTS];
+    int tracked;
+    char point[CN_MAX_TRACKED][CN_NAME];
+    double control_period_s; /* one frame and at most one command each */
+    double servo_rate_hz;    /* how often the plant takes a command */
+} cn_plant_info;
+
+typedef struct cn_plant cn_plant;
+struct cn_plant {
+    cn_plant_info info;
+    cn_status (*read)(cn_plant *plant, cn_arm_state *out, cn_error *err);
+    /* Called at the servo rate with limited, finite targets. */
+    cn_status (*command)(cn_plant *plant, const cn_arm_command *command, cn_error *err);
+    /* Moves a simulated plant's time; NULL for one that lives in real time. */
+    cn_status (*advance)(cn_plant *plant, double seconds, cn_error *err);
+    /* Prepares an episode; goal_only: a new target and nothing else. NULL: there is nothing to reset. */
+    cn_status (*reset)(cn_plant *plant, uint64_t seed, bool goal_only, cn_error *err);
+    void (*destroy)(cn_plant *plant); /* holds or releases the arm safely, then frees plant */
+};
+
+/* Destroys and nulls; NULL and a second call do nothing. */
+void cn_plant_destroy(cn_plant **plant);
+
+#endif

@@ -1,0 +1,38 @@
+/* Replay of a logged episode: check every action against a policy, or play the commands to a robot. */
+#ifndef CN_BRIDGE_REPLAY_H
+#define CN_BRIDGE_REPLAY_H
+
+#include <stdatomic.h>
+
+#include "bridge/control.h"
+#include "bridge/episode.h"
+#include "bridge/link.h"
+
+typedef struct cn_verify_report {
+    uint64_t messages;
+    uint64_t actions_checked;
+    uint64_t mismatches;    /* actions that differ in any bit */
+    double max_abs_error;
+    int64_t first_mismatch; /* tick, or -1 */
+} cn_verify_report;
+
+/* Computes every logged action again from its logged observation and compares bit for bit.
+ * @return CN_ERR_MISMATCH when sizes differ, CN_ERR_NOT_FOUND when the log has no policy steps. */
+cn_status cn_replay_verify(const cn_episode *episode, cn_act *act, void *policy,
+                           int observation_size, int action_size, cn_verify_report *report,
+                           cn_error *err);
+
+typedef struct cn_play_report {
+    uint64_t commands;
+    uint64_t deadline_misses;
+    double joint_rmse; /* rad or m: measured now against measured then */
+} cn_play_report;
+
+/* Plays logged commands to a robot: first moves gently (speed: fraction of each joint's velocity limit)
+ * to the first logged pose, then sends each command at its logged time divided by rate.
+ * @return CN_ERR_MISMATCH (another arm), CN_ERR_TIMEOUT (robot lost, pose not reached),
+ *         CN_ERR_CANCELLED (stop became true; the arm holds). */
+cn_status cn_replay_play(const cn_episode *episode, cn_link *link, double rate, double speed,
+                         const atomic_bool *stop, cn_play_report *report, cn_error *err);
+
+#endif

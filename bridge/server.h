@@ -1,0 +1,50 @@
+/* The robot server: the only one who talks to a plant. It publishes frames, takes requests, and lets a
+ * command through only if its sender holds the lease, it is newer than the last, still valid, finite,
+ * and within the limits (bridge/safety.h). Silence ends in a smooth stop. */
+#ifndef CN_BRIDGE_SERVER_H
+#define CN_BRIDGE_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "bridge/plant.h"
+
+#define CN_PROTOCOL_VERSION 1
+
+typedef struct cn_server cn_server;
+
+typedef struct cn_server_config {
+    const char *endpoint; /* ZeroMQ endpoint of the state socket: tcp://*:5555, ipc:///tmp/arm */
+    bool lockstep;        /* wait for Step requests instead of following the clock */
+} cn_server_config;
+
+typedef struct cn_server_stats {
+    uint64_t frames;
+    uint64_t commands_applied;
+    uint64_t commands_refused;
+    uint64_t deadline_misses;
+    uint64_t watchdog_stops;
+    char last_refusal[128];
+} cn_server_stats;
+
+/* Binds both sockets. A tcp request socket takes the state port + 1 or, if that is taken, any free
+ * one; an ipc request socket is the state path + ".request". An ipc path that a living server holds
+ * is refused.
+ * @param plant  borrowed
+ * @return CN_ERR_ARGUMENT (not an endpoint), CN_ERR_IO (address in use, no permission). */
+cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_server **out,
+                           cn_error *err);
+void cn_server_destroy(cn_server **server);
+
+/* Serves until *stop becomes true. @return the plant's failure, if it had one. */
+cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err);
+
+cn_server_stats cn_server_statistics(const cn_server *server);
+
+/* Where the sockets really are (wildcards and port 0 resolved), for people. */
+const char *cn_server_state_endpoint(const cn_server *server);
+const char *cn_server_request_endpoint(const cn_server *server);
+
+#endif

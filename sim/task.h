@@ -1,0 +1,41 @@
+/* A task as data: what the arm is, how it is commanded, what is observed, what is rewarded, when it
+ * has succeeded, and where an episode starts. Read from a task YAML (docs/tasks.md has the schema);
+ * plain data afterwards, with every name resolved against the compiled MuJoCo model. */
+#ifndef CN_SIM_TASK_H
+#define CN_SIM_TASK_H
+
+#include "base/yaml.h"
+#include "policy/env.h"
+
+typedef struct cn_task cn_task;
+
+/* Loads the YAML, compiles the model it names and resolves every joint, site and body.
+ * @return CN_ERR_NOT_FOUND (a file), CN_ERR_FORMAT ("file:line: ...", unknown key, wrong type, a name
+ *         that is not in the model, with those that are), CN_ERR_PHYSICS (MuJoCo's own words). */
+cn_status cn_task_load(const char *path, cn_task **out, cn_error *err);
+void cn_task_destroy(cn_task **task);
+
+/* The spec of an environment of this task. */
+const cn_env_spec *cn_task_spec(const cn_task *task);
+
+/* The `train:` section, for the learner to read with its own schema; false: there is none. */
+bool cn_task_training(const cn_task *task, cn_yaml_node *out);
+
+const char *cn_task_path(const cn_task *task);
+
+/* Names of the commanded joints, in order, and their number. */
+int cn_task_joints(const cn_task *task);
+const char *cn_task_joint_name(const cn_task *task, int joint);
+/* Position range (rad or m; -inf, inf when unlimited), velocity and effort limits of a joint. */
+typedef struct cn_joint_limits {
+    double position_low, position_high;
+    double velocity; /* rad/s or m/s, > 0 */
+    double effort;   /* N m or N, > 0; inf when the actuator has none */
+} cn_joint_limits;
+cn_joint_limits cn_task_joint_limits(const cn_task *task, int joint);
+
+/* Names of the points that something outside the arm measures. */
+int cn_task_tracked(const cn_task *task);
+const char *cn_task_tracked_name(const cn_task *task, int point);
+
+#endif

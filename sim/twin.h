@@ -1,0 +1,45 @@
+/* The twin: one simulated arm with its own mjData, and, where the gap asks for it, its own mjModel. It
+ * is told commands and read like a physical arm; it knows nothing of observations or rewards. The
+ * simulated environment moves one, and so does the robot server. */
+#ifndef CN_SIM_TWIN_H
+#define CN_SIM_TWIN_H
+
+#include <stdint.h>
+
+#include "policy/arm.h"
+#include "sim/gap.h"
+#include "sim/task.h"
+
+typedef struct cn_twin cn_twin;
+
+/* @param task  borrowed; many twins share one task and its model
+ * @param gap   copied; NULL: none */
+cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, cn_error *err);
+void cn_twin_destroy(cn_twin **twin);
+
+/* Puts the arm and the target where the task's reset distribution says; the draws depend on `seed`
+ * alone. */
+cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err);
+
+/* Draws a new target only; the arm stays where it is and keeps moving. */
+cn_status cn_twin_retarget(cn_twin *twin, uint64_t seed, cn_error *err);
+
+/* Puts the arm at measured joint positions at rest, and tracked points where they were measured. */
+cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err);
+
+/* Takes a command; it acts from the next advance on (later with an action delay). */
+void cn_twin_command(cn_twin *twin, const cn_arm_command *command);
+
+/* Simulates `seconds` (rounded to whole physics steps; at least one).
+ * @return CN_ERR_PHYSICS when the simulation diverged. */
+cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err);
+
+/* Reads the sensors, gap included. */
+void cn_twin_read(cn_twin *twin, cn_arm_state *out);
+
+/* The physics step, s, and for rendering the model and data (mjModel, mjData), borrowed. */
+double cn_twin_timestep(const cn_twin *twin);
+const void *cn_twin_mjmodel(const cn_twin *twin);
+void *cn_twin_mjdata(cn_twin *twin);
+
+#endif
