@@ -1,6 +1,7 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy
- * as 1, 2, 3", table 2). A generator is a plain value: (seed, stream) is the key, the position is a
- * counter, so that any stream can be made anywhere, on any thread, with no shared state. */
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
+ * easy as 1, 2, 3", table 2). A generator is a plain value: the seed is Philox's key, the stream
+ * the high half of its counter and the position the low half, so that any stream can be made
+ * anywhere, on any thread, with no shared state, and no two streams of a seed overlap. */
 #ifndef CN_TENSOR_RNG_H
 #define CN_TENSOR_RNG_H
 
@@ -17,10 +18,10 @@ typedef struct cn_rng {
 cn_rng cn_rng_make(uint64_t seed, uint64_t stream);
 
 uint32_t cn_rng_u32(cn_rng *rng);
-double cn_rng_uniform(cn_rng *rng);                           /* [0, 1), 53 bits */
-double cn_rng_range(cn_rng *rng, double low, double high);    /* [low, high) */
-double cn_rng_normal(cn_rng *rng);                            /* mean 0, std 1, Box-Muller */
-uint32_t cn_rng_below(cn_rng *rng, uint32_t n);               /* 0..n-1, unbiased; n >= 1 */
-void cn_rng_shuffle(cn_rng *rng, int *items, int count);      /* Fisher-Yates */
+double cn_rng_uniform(cn_rng *rng);                        /* [0, 1), 53 bits */
+double cn_rng_range(cn_rng *rng, double low, double high); /* [low, high) */
+double cn_rng_normal(cn_rng *rng);                         /* mean 0, std 1, Box-Muller */
+uint32_t cn_rng_below(cn_rng *rng, uint32_t n);            /* 0..n-1, unbiased; n >= 1 */
+void cn_rng_shuffle(cn_rng *rng, int *items, int count);   /* Fisher-Yates */
 
 #endif

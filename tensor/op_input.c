@@ -1,0 +1,32 @@
+/* input: columns the caller fills before forward. */
+#include "tensor/internal.h"
+
+static const cn_op_kind input = {.name = "input"};
+
+cn_node cn_op_input(cn_graph *g, const char *name, int width)
+{
+    cn_graph_node *node = cn_graph_add(g, &input, NULL, 0, 0);
+    if (!node)
+        return -1;
+    if (width < 1)
+        return cn_graph_mistake(g, node, CN_ERR_SHAPE, "'%s' has %d columns, at least 1 is needed",
+                                name, width);
+    node->width = width;
+    return node->number;
+}
+
+bool cn_graph_use_data(cn_graph *g, const cn_graph_node *node, int k, int width)
+{
+    const cn_graph_node *x = cn_graph_input(g, node, k);
+    if (x->kind != &input) {
+        cn_graph_mistake(g, node, CN_ERR_ARGUMENT, "node %d (%s) must be an input here", x->number,
+                         x->kind->name);
+        return false;
+    }
+    if (x->width != width) {
+        cn_graph_mistake(g, node, CN_ERR_SHAPE, "node %d has %d columns, %d are needed here",
+                         x->number, x->width, width);
+        return false;
+    }
+    return true;
+}
