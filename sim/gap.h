@@ -1,5 +1,5 @@
-/* The reality gap of a twin, as data: in what the arm behind the wire differs from the model that the
- * policy was trained on. Only the process that plays the robot reads it. */
+/* The reality gap of a twin, as data: in what the arm behind the wire differs from the model that
+ * the policy was trained on. Only the process that plays the robot reads it. */
 #ifndef CN_SIM_GAP_H
 #define CN_SIM_GAP_H
 

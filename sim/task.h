@@ -5,13 +5,14 @@
 #define CN_SIM_TASK_H
 
 #include "base/yaml.h"
+#include "policy/arm.h"
 #include "policy/env.h"
 
 typedef struct cn_task cn_task;
 
 /* Loads the YAML, compiles the model it names and resolves every joint, site and body.
- * @return CN_ERR_NOT_FOUND (a file), CN_ERR_FORMAT ("file:line: ...", unknown key, wrong type, a name
- *         that is not in the model, with those that are), CN_ERR_PHYSICS (MuJoCo's own words). */
+ * @return CN_ERR_NOT_FOUND (a file), CN_ERR_FORMAT ("file:line: ...", unknown key, wrong type, a
+ * name that is not in the model, with those that are), CN_ERR_PHYSICS (MuJoCo's own words). */
 cn_status cn_task_load(const char *path, cn_task **out, cn_error *err);
 void cn_task_destroy(cn_task **task);
 
@@ -33,6 +34,10 @@ typedef struct cn_joint_limits {
     double effort;   /* N m or N, > 0; inf when the actuator has none */
 } cn_joint_limits;
 cn_joint_limits cn_task_joint_limits(const cn_task *task, int joint);
+
+/* Whether the arm's actuators can follow commands of a mode: servos take positions and velocities,
+ * motors take efforts. */
+bool cn_task_accepts(const cn_task *task, cn_command_mode mode);
 
 /* Names of the points that something outside the arm measures. */
 int cn_task_tracked(const cn_task *task);

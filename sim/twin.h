@@ -1,6 +1,6 @@
-/* The twin: one simulated arm with its own mjData, and, where the gap asks for it, its own mjModel. It
- * is told commands and read like a physical arm; it knows nothing of observations or rewards. The
- * simulated environment moves one, and so does the robot server. */
+/* The twin: one simulated arm with its own mjData, and, where the gap asks for it, its own mjModel.
+ * It is told commands and read like a physical arm; it knows nothing of observations or rewards.
+ * The simulated environment moves one, and so does the robot server. */
 #ifndef CN_SIM_TWIN_H
 #define CN_SIM_TWIN_H
 

@@ -1,0 +1,194 @@
+/* Inside sim/: the task as plain data with every name resolved, and what its files share. Only sim/
+ * includes this header.
+ *
+ * Lengths are m, angles rad, times s. A joint number counts the task's joints, not MuJoCo's. */
+#ifndef CN_SIM_INTERNAL_H
+#define CN_SIM_INTERNAL_H
+
+#include <mujoco/mujoco.h>
+
+#include "base/yaml.h"
+#include "policy/arm.h"
+#include "policy/env.h"
+#include "sim/gap.h"
+#include "sim/task.h"
+#include "tensor/rng.h"
+
+#define CN_MAX_TERMS  64
+#define CN_TERM_WIDTH (2 * CN_MAX_JOINTS) /* the widest term: sine and cosine of every joint */
+
+/* Streams of a seed, so that the draws of one purpose never move those of another. */
+enum { CN_STREAM_JOINTS = 1, CN_STREAM_TARGET = 2, CN_STREAM_SENSORS = 3 };
+
+/* A place on the model that can be measured: a site, or else a body's origin. */
+typedef struct cn_point {
+    char name[CN_NAME];
+    mjtObj type; /* mjOBJ_SITE or mjOBJ_BODY */
+    int id;
+    int tracked; /* number of the tracked point that it is; -1: only kinematics knows it */
+} cn_point;
+
+/* What a joint's actuator follows. */
+typedef enum cn_drive {
+    CN_DRIVE_POSITION, /* servo: force = kp (target - position) - kv velocity */
+    CN_DRIVE_VELOCITY, /* servo: force = kv (target - velocity) */
+    CN_DRIVE_EFFORT,   /* motor: force = gain * control */
+} cn_drive;
+
+typedef struct cn_joint {
+    char name[CN_NAME];
+    int id, qpos, dof; /* MuJoCo's joint and its addresses */
+    int actuator, ctrl;
+    cn_drive drive;
+    double ctrl_per_target; /* control = target * this: the gear, for a motor 1 / (gear * gain) */
+    cn_joint_limits limits;
+    double action_scale; /* what an action of 1 means, in the unit of the mode */
+    double home, spread; /* an episode starts at home, plus or minus spread */
+} cn_joint;
+
+typedef enum cn_control_mode {
+    CN_CONTROL_POSITION_DELTA, /* commanded position += action * scale */
+    CN_CONTROL_POSITION,       /* commanded position = home + action * scale */
+    CN_CONTROL_VELOCITY,       /* commanded velocity = action * scale */
+    CN_CONTROL_EFFORT,         /* commanded effort = action * scale */
+} cn_control_mode;
+
+typedef enum cn_observation_kind {
+    CN_OBSERVE_JOINT_POSITION,
+    CN_OBSERVE_JOINT_VELOCITY,
+    CN_OBSERVE_JOINT_SIN_COS, /* sines of all joints, then cosines */
+    CN_OBSERVE_COMMAND_ERROR, /* commanded minus measured position */
+    CN_OBSERVE_PREVIOUS_ACTION,
+    CN_OBSERVE_POINT,
+    CN_OBSERVE_VECTOR,
+} cn_observation_kind;
+
+/* One term of an observation group: (value - center) * scale. */
+typedef struct cn_observation_term {
+    cn_observation_kind kind;
+    int offset, size; /* floats from the start of the observation, and how many */
+    cn_point from, to;
+    double center[CN_TERM_WIDTH], scale[CN_TERM_WIDTH];
+} cn_observation_term;
+
+typedef enum cn_reward_kind {
+    CN_REWARD_DISTANCE,      /* d */
+    CN_REWARD_PROXIMITY,     /* 1 - tanh(d / scale) */
+    CN_REWARD_INSIDE,        /* 1 when d < below */
+    CN_REWARD_ACTION,        /* |action|^2 */
+    CN_REWARD_ACTION_CHANGE, /* |action - previous action|^2 */
+    CN_REWARD_JOINT_SPEED,   /* |joint velocity|^2 */
+    CN_REWARD_VELOCITY,      /* velocity of a point along an axis, or of a joint */
+    CN_REWARD_ALIVE,         /* 1 */
+} cn_reward_kind;
+
+typedef struct cn_reward_term {
+    cn_reward_kind kind;
+    double weight; /* negative for a cost */
+    cn_point from, to;
+    double length; /* `scale` or `below`, m */
+    double axis[3];
+    int joint; /* of a velocity term; -1: the velocity is that of `from` */
+} cn_reward_term;
+
+typedef struct cn_success {
+    bool defined;
+    cn_point from, to;
+    double below;
+    int hold; /* readings in a row, >= 1 */
+    bool ends_episode;
+} cn_success;
+
+typedef enum cn_draw_kind { CN_DRAW_REACHABLE, CN_DRAW_BOX, CN_DRAW_SHELL } cn_draw_kind;
+
+/* How a target is drawn: proposed by its kind, kept if it lies in the box and in the shell. */
+typedef struct cn_target_draw {
+    bool defined;
+    cn_draw_kind kind;
+    cn_point point; /* what is moved */
+    cn_point of;    /* whose reach is sampled */
+    double joint_low[CN_MAX_JOINTS], joint_high[CN_MAX_JOINTS];
+    double low[3], high[3];
+    double center[3], radius[2];
+} cn_target_draw;
+
+struct cn_task {
+    char *path;
+    cn_yaml *document;
+    mjModel *model;
+    cn_env_spec spec;
+    int joints;
+    cn_joint joint[CN_MAX_JOINTS];
+    cn_control_mode mode;
+    int steps_per_period; /* physics steps */
+    int tracked;
+    cn_point track[CN_MAX_TRACKED];
+    bool needs_kinematics; /* some point in use is not tracked */
+    int observations;
+    cn_observation_term observation[CN_MAX_TERMS];
+    int rewards;
+    cn_reward_term reward[CN_MAX_TERMS];
+    cn_success success;
+    cn_target_draw target;
+};
+
+/* ---- mujoco.c ---- */
+
+/* Runs call(ctx); an error inside MuJoCo comes back as CN_ERR_PHYSICS with MuJoCo's words instead
+ * of ending the process. The call must own nothing that a jump out of it would leak. Cheap (one
+ * setjmp). */
+cn_status cn_mujoco_try(void (*call)(void *ctx), void *ctx, cn_error *err);
+
+/* mj_makeData; NULL-checked. */
+cn_status cn_mujoco_make_data(const mjModel *model, mjData **out, cn_error *err);
+
+/* ---- model.c ---- */
+
+/* Builds the model of a task's `model:` section. @param out  owned; mj_deleteModel */
+cn_status cn_model_build(cn_yaml_node section, mjModel **out, cn_error *err);
+
+/* "a, b, c": the names of the model's objects of a type, for messages. Returns buffer. */
+const char *cn_model_names(const mjModel *model, mjtObj type, char *buffer, size_t size);
+
+/* Which drive an actuator is, and what its control is for a target of 1; false: not one of ours. */
+bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double *ctrl_per_target);
+
+/* ---- task_terms.c: observations, reward, success ---- */
+cn_status cn_task_parse_tracked(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_observations(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_reward(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err);
+
+/* Resolves a point's name. */
+cn_status cn_task_point(const cn_task *task, cn_yaml_node name, cn_point *out, cn_error *err);
+
+/* Reads map[key], one number for all or a list of `count`; every out[i] is `fallback` if absent. */
+cn_status cn_task_numbers(cn_yaml_node map, const char *key, double fallback, double low,
+                          double high, int count, double *out, cn_error *err);
+
+/* The number of the task's joint of that name; a mistake is reported at `at`. */
+cn_status cn_task_joint_named(const cn_task *task, const char *name, cn_yaml_node at, int *out,
+                              cn_error *err);
+
+/* ---- reset.c: where an episode starts ---- */
+cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_target(cn_task *task, cn_yaml_node root, cn_error *err);
+
+/* Puts the joints of `data` where the draw says. */
+void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data);
+
+/* Draws a target and moves its mocap body; qpos comes back as it was, what depends on it does not.
+ * @param qpos  scratch [nq]
+ * @return CN_ERR_ARGUMENT when the distribution yields nothing. */
+cn_status cn_reset_target(const cn_task *task, const mjModel *model, cn_rng *rng, mjData *data,
+                          double *qpos, cn_error *err);
+
+/* Where a point is, in data whose kinematics are up to date. Borrowed, [3]. */
+const double *cn_point_position(const cn_point *point, const mjData *data);
+
+/* Moves the mocap body under a point so that the point comes to lie there; others are left alone.
+ */
+void cn_point_place(const cn_point *point, const mjModel *model, mjData *data,
+                    const double position[3]);
+
+#endif

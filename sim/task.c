@@ -1,0 +1,325 @@
+/* Loading a task: the YAML's top level, the model, and how the arm is commanded. Terms and resets
+ * have files of their own. docs/tasks.md describes the schema. */
+#include "sim/task.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/internal.h"
+
+/* rad/s or m/s: assumed where neither actuator nor task says how fast a joint may move. */
+#define DEFAULT_VELOCITY_LIMIT 3.0
+
+static const char *const mode_words[] = {"joint_position_delta", "joint_position", "joint_velocity",
+                                         "effort", NULL};
+
+cn_status cn_task_numbers(cn_yaml_node map, const char *key, double fallback, double low,
+                          double high, int count, double *out, cn_error *err)
+{
+    cn_yaml_node node;
+    for (int i = 0; i < count; i++)
+        out[i] = fallback;
+    if (!cn_yaml_find(map, key, &node))
+        return CN_OK;
+    if (cn_yaml_is_list(node))
+        return cn_yaml_doubles(node, low, high, count, out, err);
+    CN_TRY(cn_yaml_double(node, low, high, &out[0], err));
+    for (int i = 1; i < count; i++)
+        out[i] = out[0];
+    return CN_OK;
+}
+
+cn_status cn_task_joint_named(const cn_task *task, const char *name, cn_yaml_node at, int *out,
+                              cn_error *err)
+{
+    char known[600] = "";
+    size_t used = 0;
+    for (int j = 0; j < task->joints; j++) {
+        if (strcmp(task->joint[j].name, name) == 0) {
+            *out = j;
+            return CN_OK;
+        }
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", j ? ", " : "",
+                                     task->joint[j].name);
+    }
+    return cn_yaml_fail(at, err, "joint '%s' is not commanded; commanded are: %s", name, known);
+}
+
+/* Copies a name of the model or the task into a field; too long a name is an error, not a cut. */
+static cn_status copy_name(cn_yaml_node at, const char *name, char out[CN_NAME], cn_error *err)
+{
+    if (strlen(name) >= CN_NAME)
+        return cn_yaml_fail(at, err, "name '%s' is longer than %d bytes", name, CN_NAME - 1);
+    strcpy(out, name);
+    return CN_OK;
+}
+
+static cn_status parse_name(cn_yaml_node root, const char *key, char out[CN_NAME], cn_error *err)
+{
+    cn_yaml_node node;
+    const char *name;
+    CN_TRY(cn_yaml_require(root, key, &node, err));
+    CN_TRY(cn_yaml_string(node, &name, err));
+    return copy_name(node, name, out, err);
+}
+
+static int actuator_of(const mjModel *m, int joint)
+{
+    for (int a = 0; a < m->nactuator; a++)
+        if (m->actuator_trntype[a] == mjTRN_JOINT && m->actuator_trnid[2 * a] == joint)
+            return a;
+    return -1;
+}
+
+static cn_joint_limits joint_limits(const mjModel *m, const cn_joint *joint)
+{
+    cn_joint_limits limits = {-INFINITY, INFINITY, DEFAULT_VELOCITY_LIMIT, INFINITY};
+    if (m->jnt_limited[joint->id]) {
+        limits.position_low = m->jnt_range[2 * joint->id];
+        limits.position_high = m->jnt_range[2 * joint->id + 1];
+    }
+    const double gear = fabs(m->actuator_gear[m->actuator_outadr[joint->actuator] * 6]);
+    if (joint->drive == CN_DRIVE_VELOCITY && m->actuator_ctrllimited[joint->ctrl])
+        limits.velocity = m->actuator_ctrlrange[2 * joint->ctrl + 1] / gear;
+    if (m->actuator_forcelimited[joint->actuator])
+        limits.effort = m->actuator_forcerange[2 * joint->actuator + 1] * gear;
+    if (m->jnt_actfrclimited[joint->id])
+        limits.effort = fmin(limits.effort, m->jnt_actfrcrange[2 * joint->id + 1]);
+    return limits;
+}
+
+/* Adds MuJoCo's joint `id` to the task's joints. */
+static cn_status add_joint(cn_task *task, int id, cn_yaml_node at, cn_error *err)
+{
+    const mjModel *m = task->model;
+    const char *name = mj_id2name(m, mjOBJ_JOINT, id);
+    if (task->joints == CN_MAX_JOINTS)
+        return cn_yaml_fail(at, err, "more than %d commanded joints", CN_MAX_JOINTS);
+    if (!name)
+        return cn_yaml_fail(at, err, "an actuated joint of the model has no name; give it one");
+    cn_joint *joint = &task->joint[task->joints];
+    CN_TRY(copy_name(at, name, joint->name, err));
+    if (m->jnt_type[id] != mjJNT_HINGE && m->jnt_type[id] != mjJNT_SLIDE)
+        return cn_yaml_fail(at, err, "joint '%s' is neither hinge nor slide", name);
+    for (int j = 0; j < task->joints; j++)
+        if (task->joint[j].id == id)
+            return cn_yaml_fail(at, err, "joint '%s' is listed twice", name);
+    joint->id = id;
+    joint->qpos = m->jnt_qposadr[id];
+    joint->dof = m->jnt_dofadr[id];
+    joint->actuator = actuator_of(m, id);
+    if (joint->actuator < 0)
+        return cn_yaml_fail(at, err, "joint '%s' has no actuator; add one under model: actuators",
+                            name);
+    joint->ctrl = m->actuator_ctrladr[joint->actuator];
+    if (!cn_model_drive(m, joint->actuator, &joint->drive, &joint->ctrl_per_target))
+        return cn_yaml_fail(at, err,
+                            "the actuator of joint '%s' is neither a position servo, a "
+                            "velocity servo nor a motor",
+                            name);
+    joint->limits = joint_limits(m, joint);
+    task->joints++;
+    return CN_OK;
+}
+
+static cn_status parse_joints(cn_task *task, cn_yaml_node control, cn_error *err)
+{
+    const mjModel *m = task->model;
+    cn_yaml_node list;
+    if (!cn_yaml_find(control, "joints", &list)) {
+        for (int id = 0; id < m->njnt; id++)
+            if (actuator_of(m, id) >= 0)
+                CN_TRY(add_joint(task, id, control, err));
+        if (task->joints == 0)
+            return cn_yaml_fail(control, err,
+                                "no joint of the model has an actuator; add some "
+                                "under model: actuators");
+        return CN_OK;
+    }
+    if (!cn_yaml_is_list(list) || cn_yaml_count(list) == 0)
+        return cn_yaml_fail(list, err, "joints must be a list of at least one name");
+    for (int i = 0; i < cn_yaml_count(list); i++) {
+        const cn_yaml_node item = cn_yaml_item(list, i);
+        const char *name;
+        char known[600];
+        CN_TRY(cn_yaml_string(item, &name, err));
+        const int id = mj_name2id(m, mjOBJ_JOINT, name);
+        if (id < 0)
+            return cn_yaml_fail(item, err, "joint '%s' is not in the model; it has: %s", name,
+                                cn_model_names(m, mjOBJ_JOINT, known, sizeof known));
+        CN_TRY(add_joint(task, id, item, err));
+    }
+    return CN_OK;
+}
+
+bool cn_task_accepts(const cn_task *task, cn_command_mode mode)
+{
+    for (int j = 0; j < task->joints; j++) {
+        const bool motor = task->joint[j].drive == CN_DRIVE_EFFORT;
+        if (motor != (mode == CN_COMMAND_EFFORT))
+            return false;
+    }
+    return mode != CN_COMMAND_NONE;
+}
+
+static cn_status parse_mode(cn_task *task, cn_yaml_node control, cn_error *err)
+{
+    cn_yaml_node node;
+    int mode;
+    CN_TRY(cn_yaml_require(control, "mode", &node, err));
+    CN_TRY(cn_yaml_choice(node, mode_words, &mode, err));
+    task->mode = (cn_control_mode)mode;
+    const cn_command_mode sent = task->mode == CN_CONTROL_EFFORT     ? CN_COMMAND_EFFORT
+                                 : task->mode == CN_CONTROL_VELOCITY ? CN_COMMAND_VELOCITY
+                                                                     : CN_COMMAND_POSITION;
+    if (!cn_task_accepts(task, sent))
+        return cn_yaml_fail(node, err,
+                            "the actuators cannot follow mode '%s': motors take effort, "
+                            "servos take positions and velocities",
+                            mode_words[mode]);
+    bool slide = false, hinge = false;
+    for (int j = 0; j < task->joints; j++)
+        *(task->model->jnt_type[task->joint[j].id] == mjJNT_SLIDE ? &slide : &hinge) = true;
+    const char *const length = slide && hinge ? "rad or m" : slide ? "m" : "rad";
+    const char *const force = slide && hinge ? "N m or N" : slide ? "N" : "N m";
+    snprintf(task->spec.action_unit, CN_NAME, "%s%s",
+             task->mode == CN_CONTROL_EFFORT ? force : length,
+             task->mode == CN_CONTROL_POSITION_DELTA ? "/step"
+             : task->mode == CN_CONTROL_VELOCITY     ? "/s"
+                                                     : "");
+    return CN_OK;
+}
+
+static cn_status parse_scale(cn_task *task, cn_yaml_node control, cn_error *err)
+{
+    double scale[CN_MAX_JOINTS], velocity[CN_MAX_JOINTS];
+    cn_yaml_node node;
+    if (task->mode != CN_CONTROL_VELOCITY)
+        CN_TRY(cn_yaml_require(control, "scale", &node, err));
+    CN_TRY(cn_task_numbers(control, "scale", 0, 1e-6, 1e6, task->joints, scale, err));
+    CN_TRY(cn_task_numbers(control, "velocity_limit", 0, 1e-6, 1e6, task->joints, velocity, err));
+    for (int j = 0; j < task->joints; j++) {
+        if (velocity[j] > 0)
+            task->joint[j].limits.velocity = velocity[j];
+        /* A velocity task without a scale uses all the speed there is. */
+        task->joint[j].action_scale = scale[j] > 0 ? scale[j] : task->joint[j].limits.velocity;
+        memcpy(task->spec.action[j], task->joint[j].name, CN_NAME);
+    }
+    task->spec.action_size = task->joints;
+    return CN_OK;
+}
+
+static cn_status parse_control(cn_task *task, cn_yaml_node root, cn_error *err)
+{
+    static const char *const keys[] = {"period", "mode", "joints", "scale", "velocity_limit", NULL};
+    const double rounding = 1e-6; /* of a step: decimal YAML numbers are not exact in binary */
+    cn_yaml_node control, node;
+    CN_TRY(cn_yaml_require(root, "control", &control, err));
+    CN_TRY(cn_yaml_check_keys(control, keys, err));
+    CN_TRY(cn_yaml_require(control, "period", &node, err));
+    CN_TRY(cn_yaml_double(node, 1e-4, 10, &task->spec.control_period_s, err));
+    const double timestep = task->model->opt.timestep;
+    const double steps = task->spec.control_period_s / timestep;
+    if (steps < 1 - rounding || fabs(steps - round(steps)) > rounding * steps)
+        return cn_yaml_fail(node, err, "period %g s is not a whole number of physics steps of %g s",
+                            task->spec.control_period_s, timestep);
+    task->steps_per_period = (int)lround(steps);
+    CN_TRY(parse_joints(task, control, err));
+    CN_TRY(parse_mode(task, control, err));
+    return parse_scale(task, control, err);
+}
+
+static cn_status parse(cn_task *task, cn_error *err)
+{
+    static const char *const keys[] = {"name",    "arm",        "model",        "control",
+                                       "tracked", "reset",      "observations", "reward",
+                                       "success", "step_limit", "train",        NULL};
+    const cn_yaml_node root = cn_yaml_root(task->document);
+    cn_yaml_node node;
+    long limit;
+    CN_TRY(cn_yaml_check_keys(root, keys, err));
+    CN_TRY(parse_name(root, "name", task->spec.task, err));
+    CN_TRY(parse_name(root, "arm", task->spec.arm, err));
+    CN_TRY(cn_yaml_require(root, "step_limit", &node, err));
+    CN_TRY(cn_yaml_int(node, 1, 1000000, &limit, err));
+    task->spec.step_limit = (int)limit;
+    CN_TRY(cn_yaml_require(root, "model", &node, err));
+    CN_TRY(cn_model_build(node, &task->model, err));
+    CN_TRY(parse_control(task, root, err));
+    CN_TRY(cn_task_parse_home(task, root, err));
+    CN_TRY(cn_task_parse_tracked(task, root, err));
+    CN_TRY(cn_task_parse_target(task, root, err));
+    CN_TRY(cn_task_parse_observations(task, root, err));
+    CN_TRY(cn_task_parse_reward(task, root, err));
+    return cn_task_parse_success(task, root, err);
+}
+
+cn_status cn_task_load(const char *path, cn_task **out, cn_error *err)
+{
+    cn_status status = CN_OK;
+    *out = NULL;
+    cn_task *task = calloc(1, sizeof *task);
+    if (!task || !(task->path = strdup(path)))
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "%s: no memory for a task", path);
+    CN_TRY_CLEANUP(cn_yaml_load(path, &task->document, err));
+    CN_TRY_CLEANUP(parse(task, err));
+    *out = task;
+    task = NULL;
+cleanup:
+    cn_task_destroy(&task);
+    return status;
+}
+
+void cn_task_destroy(cn_task **task)
+{
+    if (!*task)
+        return;
+    mj_deleteModel((*task)->model);
+    cn_yaml_destroy(&(*task)->document);
+    free((*task)->path);
+    free(*task);
+    *task = NULL;
+}
+
+const cn_env_spec *cn_task_spec(const cn_task *task)
+{
+    return &task->spec;
+}
+
+bool cn_task_training(const cn_task *task, cn_yaml_node *out)
+{
+    return cn_yaml_find(cn_yaml_root(task->document), "train", out);
+}
+
+const char *cn_task_path(const cn_task *task)
+{
+    return task->path;
+}
+
+int cn_task_joints(const cn_task *task)
+{
+    return task->joints;
+}
+
+const char *cn_task_joint_name(const cn_task *task, int joint)
+{
+    return task->joint[joint].name;
+}
+
+cn_joint_limits cn_task_joint_limits(const cn_task *task, int joint)
+{
+    return task->joint[joint].limits;
+}
+
+int cn_task_tracked(const cn_task *task)
+{
+    return task->tracked;
+}
+
+const char *cn_task_tracked_name(const cn_task *task, int point)
+{
+    return task->track[point].name;
+}

@@ -1,0 +1,374 @@
+/* The twin: physics, actuators driven in the way the command asks for, sensors, and the gap between
+ * this arm and the model that the policy was trained on. */
+#include "sim/twin.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/internal.h"
+
+/* Speed asked of a velocity servo for each rad (or m) that it is away from a commanded position,
+ * 1/s: settles in under half a second and stays far from the servo's own bandwidth. */
+#define POSITION_LOOP_GAIN 8.0
+
+/* Commands that may wait at once: a real-time server may be sent several a period. */
+#define MAX_WAITING 64
+
+struct waiting {
+    int64_t due; /* physics step from which it acts */
+    cn_arm_command command;
+};
+
+struct cn_twin {
+    const cn_task *task;
+    const mjModel *model; /* the task's, or `own` */
+    mjModel *own;         /* NULL unless the gap changes the physics */
+    mjData *data;
+    mjtNum *qpos; /* scratch [nq] */
+    cn_gap gap;
+    cn_rng sensors;
+    int64_t steps; /* physics steps since the reset */
+    cn_arm_command acting;
+    double goal[CN_MAX_JOINTS]; /* true joint positions that position control heads for */
+    struct waiting waiting[MAX_WAITING];
+    int first, count;    /* the waiting commands, a ring */
+    bool kinematics_old; /* the joints have moved since the last kinematics */
+    bool has_last;
+    cn_arm_state last; /* the reading before, for dropped frames */
+};
+
+/* ---- Construction ---- */
+
+static bool changes_physics(const cn_task *task, const cn_gap *gap)
+{
+    bool changes = gap->friction_scale != 1 || gap->friction_add != 0 || gap->damping_scale != 1 ||
+                   gap->mass_scale != 1;
+    for (int j = 0; j < task->joints; j++)
+        changes |= gap->actuator_gain[j] != 1;
+    return changes;
+}
+
+/* Whether one of the task's joints moves the body. */
+static bool is_moved(const cn_task *task, int body)
+{
+    const mjModel *m = task->model;
+    for (int b = body; b > 0; b = m->body_parentid[b])
+        for (int j = 0; j < task->joints; j++)
+            if (m->jnt_bodyid[task->joint[j].id] == b)
+                return true;
+    return false;
+}
+
+struct tuning {
+    mjModel *model;
+    mjData *data;
+};
+
+static void recompute_constants(void *ctx)
+{
+    const struct tuning *t = ctx;
+    mj_setConst(t->model, t->data);
+}
+
+/* Gives the twin a model of its own in which joints, actuators and masses are those of the gap.
+ * Gravity compensation stays that of the nominal arm: a heavier arm sags. */
+static cn_status change_physics(cn_twin *twin, cn_error *err)
+{
+    const cn_task *task = twin->task;
+    const cn_gap *gap = &twin->gap;
+    twin->own = mj_copyModel(NULL, task->model);
+    CN_FAIL_IF(!twin->own, CN_ERR_MEMORY, err, "no memory for a model of the twin's own");
+    mjModel *m = twin->own;
+    for (int j = 0; j < task->joints; j++) {
+        const cn_joint *joint = &task->joint[j];
+        m->dof_frictionloss[joint->dof] *= gap->friction_scale;
+        m->dof_frictionloss[joint->dof] += gap->friction_add;
+        m->dof_damping[joint->dof] *= gap->damping_scale;
+        for (int i = 0; i < 3; i++) {
+            m->actuator_gainprm[joint->actuator * mjNGAIN + i] *= gap->actuator_gain[j];
+            m->actuator_biasprm[joint->actuator * mjNBIAS + i] *= gap->actuator_gain[j];
+        }
+    }
+    for (int b = 1; b < m->nbody; b++) {
+        if (!is_moved(task, b))
+            continue;
+        m->body_mass[b] *= gap->mass_scale;
+        mju_scl3(m->body_inertia + 3 * b, m->body_inertia + 3 * b, gap->mass_scale);
+        m->body_gravcomp[b] /= gap->mass_scale;
+    }
+    struct tuning tuning = {m, NULL};
+    CN_TRY(cn_mujoco_make_data(m, &tuning.data, err));
+    const cn_status status = cn_mujoco_try(recompute_constants, &tuning, err);
+    mj_deleteData(tuning.data);
+    return status;
+}
+
+cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, cn_error *err)
+{
+    cn_status status = CN_OK;
+    *out = NULL;
+    cn_twin *twin = calloc(1, sizeof *twin);
+    if (!twin || !(twin->qpos = calloc((size_t)task->model->nq, sizeof *twin->qpos)))
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a twin");
+    twin->task = task;
+    twin->gap = gap ? *gap : cn_gap_none();
+    if (changes_physics(task, &twin->gap))
+        CN_TRY_CLEANUP(change_physics(twin, err));
+    twin->model = twin->own ? twin->own : task->model;
+    CN_TRY_CLEANUP(cn_mujoco_make_data(twin->model, &twin->data, err));
+    CN_TRY_CLEANUP(cn_twin_reset(twin, 0, err));
+    *out = twin;
+    twin = NULL;
+cleanup:
+    cn_twin_destroy(&twin);
+    return status;
+}
+
+void cn_twin_destroy(cn_twin **twin)
+{
+    if (!*twin)
+        return;
+    mj_deleteData((*twin)->data);
+    mj_deleteModel((*twin)->own);
+    free((*twin)->qpos);
+    free(*twin);
+    *twin = NULL;
+}
+
+/* ---- Placing ---- */
+
+static void forward(void *ctx)
+{
+    cn_twin *twin = ctx;
+    mj_forward(twin->model, twin->data);
+}
+
+/* Begins at the pose in qpos, at rest, with every servo holding it. */
+static cn_status settle(cn_twin *twin, cn_error *err)
+{
+    const mjModel *m = twin->model;
+    mjData *d = twin->data;
+    twin->steps = 0;
+    twin->count = 0;
+    twin->acting = (cn_arm_command){.mode = CN_COMMAND_NONE};
+    twin->has_last = false;
+    twin->kinematics_old = false;
+    for (int a = 0; a < m->nactuator; a++) {
+        cn_drive drive;
+        double ctrl_per_target;
+        if (cn_model_drive(m, a, &drive, &ctrl_per_target) && drive == CN_DRIVE_POSITION)
+            d->ctrl[m->actuator_ctrladr[a]] =
+                ctrl_per_target * d->qpos[m->jnt_qposadr[m->actuator_trnid[2 * a]]];
+    }
+    for (int j = 0; j < twin->task->joints; j++)
+        twin->goal[j] = d->qpos[twin->task->joint[j].qpos];
+    return cn_mujoco_try(forward, twin, err);
+}
+
+struct target_draw {
+    cn_twin *twin;
+    uint64_t seed;
+    cn_error *err;
+    cn_status status;
+};
+
+static void draw_target(void *ctx)
+{
+    struct target_draw *t = ctx;
+    cn_rng rng = cn_rng_make(t->seed, CN_STREAM_TARGET);
+    t->status =
+        cn_reset_target(t->twin->task, t->twin->model, &rng, t->twin->data, t->twin->qpos, t->err);
+}
+
+cn_status cn_twin_retarget(cn_twin *twin, uint64_t seed, cn_error *err)
+{
+    struct target_draw draw = {twin, seed, err, CN_OK};
+    CN_TRY(cn_mujoco_try(draw_target, &draw, err));
+    twin->kinematics_old = true;
+    return draw.status;
+}
+
+cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err)
+{
+    cn_rng joints = cn_rng_make(seed, CN_STREAM_JOINTS);
+    mj_resetData(twin->model, twin->data);
+    twin->sensors = cn_rng_make(seed, CN_STREAM_SENSORS);
+    cn_reset_joints(twin->task, &joints, twin->data);
+    CN_TRY(cn_twin_retarget(twin, seed, err));
+    return settle(twin, err);
+}
+
+cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err)
+{
+    const cn_task *task = twin->task;
+    CN_FAIL_IF(state->joints != task->joints || state->tracked != task->tracked, CN_ERR_SHAPE, err,
+               "a reading of %d joints and %d points, the task '%s' has %d and %d", state->joints,
+               state->tracked, task->spec.task, task->joints, task->tracked);
+    for (int j = 0; j < task->joints; j++)
+        CN_FAIL_IF(!isfinite(state->position[j]), CN_ERR_ARGUMENT, err,
+                   "position of joint '%s' is %g", task->joint[j].name, state->position[j]);
+    mj_resetData(twin->model, twin->data);
+    for (int j = 0; j < task->joints; j++)
+        twin->data->qpos[task->joint[j].qpos] = state->position[j] - twin->gap.joint_zero_offset[j];
+    for (int i = 0; i < task->tracked; i++)
+        cn_point_place(&task->track[i], twin->model, twin->data, state->point[i]);
+    return settle(twin, err);
+}
+
+/* ---- Moving ---- */
+
+void cn_twin_command(cn_twin *twin, const cn_arm_command *command)
+{
+    if (twin->count == MAX_WAITING) { /* the oldest can wait no longer */
+        twin->first = (twin->first + 1) % MAX_WAITING;
+        twin->count--;
+    }
+    const int delay = twin->gap.action_delay * twin->task->steps_per_period;
+    struct waiting *slot = &twin->waiting[(twin->first + twin->count++) % MAX_WAITING];
+    slot->due = twin->steps + delay;
+    slot->command = *command;
+}
+
+static void take_due_commands(cn_twin *twin)
+{
+    while (twin->count > 0 && twin->waiting[twin->first].due <= twin->steps) {
+        twin->acting = twin->waiting[twin->first].command;
+        twin->first = (twin->first + 1) % MAX_WAITING;
+        twin->count--;
+        /* What the actuators cannot follow is no command: the arm holds. */
+        if (!cn_task_accepts(twin->task, twin->acting.mode) ||
+            twin->acting.joints != twin->task->joints)
+            twin->acting.mode = CN_COMMAND_NONE;
+        if (twin->acting.mode == CN_COMMAND_POSITION)
+            for (int j = 0; j < twin->task->joints; j++)
+                twin->goal[j] = twin->acting.target[j] - twin->gap.joint_zero_offset[j];
+    }
+}
+
+/* Controls of this physics step. Position servos follow the goal, which a velocity command moves;
+ * velocity servos follow the velocity, which a position command makes from the distance to the
+ * goal. */
+static void drive(cn_twin *twin)
+{
+    const cn_command_mode mode = twin->acting.mode;
+    mjData *d = twin->data;
+    for (int j = 0; j < twin->task->joints; j++) {
+        const cn_joint *joint = &twin->task->joint[j];
+        double target = 0;
+        if (joint->drive == CN_DRIVE_POSITION) {
+            if (mode == CN_COMMAND_VELOCITY)
+                twin->goal[j] =
+                    fmin(fmax(twin->goal[j] + twin->acting.target[j] * twin->model->opt.timestep,
+                              joint->limits.position_low),
+                         joint->limits.position_high);
+            target = twin->goal[j];
+        } else if (joint->drive == CN_DRIVE_VELOCITY && mode == CN_COMMAND_POSITION) {
+            target = POSITION_LOOP_GAIN * (twin->goal[j] - d->qpos[joint->qpos]);
+        } else if (mode != CN_COMMAND_NONE) {
+            target = twin->acting.target[j];
+        }
+        d->ctrl[joint->ctrl] = target * joint->ctrl_per_target;
+    }
+}
+
+struct advance {
+    cn_twin *twin;
+    int64_t steps;
+};
+
+static void run_steps(void *ctx)
+{
+    const struct advance *a = ctx;
+    cn_twin *twin = a->twin;
+    for (int64_t i = 0; i < a->steps; i++) {
+        take_due_commands(twin);
+        drive(twin);
+        mj_step(twin->model, twin->data);
+        twin->steps++;
+    }
+}
+
+cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
+{
+    static const struct {
+        mjtWarning warning;
+        const char *words;
+    } diverged[] = {{mjWARN_BADQPOS, "a joint position"},
+                    {mjWARN_BADQVEL, "a joint velocity"},
+                    {mjWARN_BADQACC, "a joint acceleration"},
+                    {mjWARN_BADCTRL, "a control"}};
+    struct advance advance = {twin, llround(seconds / twin->model->opt.timestep)};
+    if (advance.steps < 1)
+        advance.steps = 1;
+    twin->kinematics_old = true;
+    CN_TRY(cn_mujoco_try(run_steps, &advance, err));
+    for (size_t i = 0; i < sizeof diverged / sizeof diverged[0]; i++)
+        CN_FAIL_IF(twin->data->warning[diverged[i].warning].number > 0, CN_ERR_PHYSICS, err,
+                   "%s: %s is not a usable number at %g s; a smaller timestep or softer actuators "
+                   "may help",
+                   twin->task->path, diverged[i].words, twin->data->time);
+    return CN_OK;
+}
+
+/* ---- Sensing ---- */
+
+static void add_noise(cn_twin *twin, cn_arm_state *state)
+{
+    const cn_gap *gap = &twin->gap;
+    for (int j = 0; j < state->joints; j++) {
+        if (gap->position_noise > 0)
+            state->position[j] += gap->position_noise * cn_rng_normal(&twin->sensors);
+        if (gap->velocity_noise > 0)
+            state->velocity[j] += gap->velocity_noise * cn_rng_normal(&twin->sensors);
+    }
+    if (gap->tracked_noise > 0)
+        for (int i = 0; i < 3 * state->tracked; i++)
+            state->point[i / 3][i % 3] += gap->tracked_noise * cn_rng_normal(&twin->sensors);
+}
+
+void cn_twin_read(cn_twin *twin, cn_arm_state *out)
+{
+    const cn_task *task = twin->task;
+    const mjData *d = twin->data;
+    if (twin->has_last && twin->gap.dropped_frames > 0 &&
+        cn_rng_uniform(&twin->sensors) < twin->gap.dropped_frames) {
+        *out = twin->last;
+        return;
+    }
+    if (task->tracked > 0 && twin->kinematics_old)
+        mj_kinematics(twin->model, twin->data);
+    twin->kinematics_old = false;
+    out->time_s = d->time;
+    out->joints = task->joints;
+    for (int j = 0; j < task->joints; j++) {
+        const cn_joint *joint = &task->joint[j];
+        out->position[j] = d->qpos[joint->qpos] + twin->gap.joint_zero_offset[j];
+        out->velocity[j] = d->qvel[joint->dof];
+        out->effort[j] = d->qfrc_actuator[joint->dof];
+    }
+    out->tracked = task->tracked;
+    for (int i = 0; i < task->tracked; i++)
+        mju_copy3(out->point[i], cn_point_position(&task->track[i], d));
+    add_noise(twin, out);
+    if (twin->gap.dropped_frames > 0) {
+        twin->last = *out;
+        twin->has_last = true;
+    }
+}
+
+double cn_twin_timestep(const cn_twin *twin)
+{
+    return twin->model->opt.timestep;
+}
+
+const void *cn_twin_mjmodel(const cn_twin *twin)
+{
+    return twin->model;
+}
+
+void *cn_twin_mjdata(cn_twin *twin)
+{
+    return twin->data;
+}
