@@ -1,0 +1,192 @@
+/* Evaluation over a fixed number of shards: shard s runs the episodes s, s + S, s + 2 S, ... */
+#include "policy/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Normal quantile of a two-sided 95 % interval. */
+#define Z95 1.959963984540054
+
+typedef struct episode_result {
+    double episode_return;
+    long length;
+    bool success;
+} episode_result;
+
+typedef struct shard {
+    cn_env *env;
+    cn_agent *agent;
+    cn_agent *other; /* NULL: nothing to compare with */
+    float *observation;
+    float action[CN_MAX_ACTIONS], other_action[CN_MAX_ACTIONS];
+    long compared, different;
+    cn_status status;
+    cn_error error;
+} shard;
+
+struct cn_evaluator {
+    cn_policy *policy;
+    cn_pool *pool;
+    int shards;
+    shard shard[CN_SHARDS];
+    /* of the run under way */
+    episode_result *results;
+    long episodes;
+    uint64_t seed;
+    const atomic_bool *stop;
+};
+
+cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_env *make,
+                              void *make_ctx, cn_pool *pool, cn_evaluator **out, cn_error *err)
+{
+    *out = NULL;
+    cn_evaluator *e = calloc(1, sizeof *e);
+    CN_FAIL_IF(!e, CN_ERR_MEMORY, err, "no memory for an evaluation");
+    cn_status status = CN_OK;
+    e->policy = policy;
+    e->pool = pool;
+    e->shards = envs < CN_SHARDS ? envs : CN_SHARDS;
+    const cn_env_spec *spec = cn_policy_spec(policy);
+    for (int s = 0; s < e->shards; s++) {
+        shard *sh = &e->shard[s];
+        sh->observation = calloc((size_t)spec->observation_size, sizeof(float));
+        if (!sh->observation)
+            CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for an evaluation");
+        CN_TRY_CLEANUP(make(make_ctx, &sh->env, err));
+        CN_TRY_CLEANUP(cn_env_spec_match(spec, &sh->env->spec, err));
+        CN_TRY_CLEANUP(cn_agent_create(policy, column, 1, CN_AGENT_ACTOR, &sh->agent, err));
+    }
+    *out = e;
+    e = NULL;
+cleanup:
+    cn_evaluator_destroy(&e);
+    return status;
+}
+
+void cn_evaluator_destroy(cn_evaluator **evaluator)
+{
+    cn_evaluator *e = *evaluator;
+    if (!e)
+        return;
+    for (int s = 0; s < e->shards; s++) {
+        cn_env_destroy(&e->shard[s].env);
+        cn_agent_destroy(&e->shard[s].agent);
+        cn_agent_destroy(&e->shard[s].other);
+        free(e->shard[s].observation);
+    }
+    free(e);
+    *evaluator = NULL;
+}
+
+cn_status cn_evaluator_against(cn_evaluator *e, cn_policy *other, int column, cn_error *err)
+{
+    for (int s = 0; s < e->shards; s++) {
+        cn_agent_destroy(&e->shard[s].other);
+        if (other)
+            CN_TRY(cn_agent_create(other, column, 1, CN_AGENT_ACTOR, &e->shard[s].other, err));
+    }
+    return other ? cn_env_spec_match(cn_policy_spec(other), cn_policy_spec(e->policy), err) : CN_OK;
+}
+
+static void act(const cn_evaluator *e, shard *sh)
+{
+    const size_t bytes = (size_t)cn_policy_spec(e->policy)->action_size * sizeof(float);
+    cn_agent_act(sh->agent, sh->observation, sh->action);
+    if (!sh->other)
+        return;
+    cn_agent_act(sh->other, sh->observation, sh->other_action);
+    sh->compared++;
+    sh->different += memcmp(sh->action, sh->other_action, bytes) != 0;
+}
+
+static cn_status run_episode(const cn_evaluator *e, shard *sh, long number, episode_result *result)
+{
+    const uint64_t seed = UINT64_C(1) << 63 | (e->seed * UINT64_C(1000003) + (uint64_t)number);
+    cn_env_step step = {0};
+    *result = (episode_result){0};
+    CN_TRY(sh->env->reset(sh->env, seed, sh->observation, &sh->error));
+    while (!step.terminated && !step.truncated) {
+        act(e, sh);
+        CN_TRY(sh->env->step(sh->env, sh->action, &step, sh->observation, &sh->error));
+        result->episode_return += (double)step.reward;
+        result->length++;
+    }
+    result->success = step.success;
+    return CN_OK;
+}
+
+static void run_shard(void *ctx, int s)
+{
+    cn_evaluator *e = ctx;
+    shard *sh = &e->shard[s];
+    sh->compared = sh->different = 0;
+    sh->status = CN_OK;
+    for (long n = s; n < e->episodes && sh->status == CN_OK; n += e->shards) {
+        if (e->stop && atomic_load(e->stop))
+            sh->status = cn_error_set(&sh->error, CN_ERR_CANCELLED, __FILE__, __LINE__,
+                                      "stopped after %ld of %ld episodes", n, e->episodes);
+        else
+            sh->status = run_episode(e, sh, n, &e->results[n]);
+    }
+}
+
+void cn_wilson_interval(long successes, long trials, double *low, double *high)
+{
+    if (trials == 0) {
+        *low = 0.0;
+        *high = 1.0;
+        return;
+    }
+    const double n = (double)trials, p = (double)successes / n, z2 = Z95 * Z95;
+    const double centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    const double half = Z95 / (1.0 + z2 / n) * sqrt(p * (1.0 - p) / n + z2 / (4.0 * n * n));
+    *low = fmax(0.0, centre - half);
+    *high = fmin(1.0, centre + half);
+}
+
+static void summarise(const cn_evaluator *e, cn_evaluation *out)
+{
+    const double n = (double)e->episodes;
+    double square = 0.0;
+    *out = (cn_evaluation){.episodes = e->episodes};
+    for (long i = 0; i < e->episodes; i++) {
+        out->successes += e->results[i].success;
+        out->return_mean += e->results[i].episode_return / n;
+        out->length_mean += (double)e->results[i].length / n;
+    }
+    for (long i = 0; i < e->episodes; i++) {
+        const double d = e->results[i].episode_return - out->return_mean;
+        square += d * d / n;
+    }
+    out->return_std = sqrt(square);
+    out->success_rate = (double)out->successes / n;
+    cn_wilson_interval(out->successes, out->episodes, &out->success_low, &out->success_high);
+    for (int s = 0; s < e->shards; s++) {
+        out->actions_compared += e->shard[s].compared;
+        out->actions_different += e->shard[s].different;
+    }
+}
+
+cn_status cn_evaluator_run(cn_evaluator *e, long episodes, uint64_t seed, const atomic_bool *stop,
+                           cn_evaluation *out, cn_error *err)
+{
+    CN_FAIL_IF(episodes < 1, CN_ERR_ARGUMENT, err, "%ld episodes; at least 1 is needed", episodes);
+    cn_status status = CN_OK;
+    e->results = calloc((size_t)episodes, sizeof *e->results);
+    CN_FAIL_IF(!e->results, CN_ERR_MEMORY, err, "no memory for %ld episodes", episodes);
+    e->episodes = episodes;
+    e->seed = seed;
+    e->stop = stop;
+    cn_pool_run(e->pool, e->shards, run_shard, e);
+    for (int s = 0; s < e->shards && status == CN_OK; s++) {
+        status = e->shard[s].status;
+        if (status != CN_OK && err)
+            *err = e->shard[s].error;
+    }
+    if (status == CN_OK)
+        summarise(e, out);
+    free(e->results);
+    e->results = NULL;
+    return status;
+}

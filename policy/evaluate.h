@@ -1,0 +1,41 @@
+/* Evaluation: whole episodes with deterministic actions, on seeds that training never uses. */
+#ifndef CN_POLICY_EVALUATE_H
+#define CN_POLICY_EVALUATE_H
+
+#include <stdatomic.h>
+
+#include "policy/rollout.h"
+
+typedef struct cn_evaluation {
+    long episodes;
+    long successes;
+    double success_rate;           /* successes / episodes */
+    double success_low, success_high; /* 95 % Wilson interval */
+    double return_mean, return_std; /* std over episodes */
+    double length_mean;            /* steps */
+    long actions_compared;         /* with `against`: actions, */
+    long actions_different;        /* and how many differed in any bit */
+} cn_evaluation;
+
+typedef struct cn_evaluator cn_evaluator;
+
+/* Makes at most CN_SHARDS environments, to be used for any number of evaluations.
+ * @param policy, pool  borrowed */
+cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_env *make,
+                              void *make_ctx, cn_pool *pool, cn_evaluator **out, cn_error *err);
+void cn_evaluator_destroy(cn_evaluator **evaluator);
+
+/* Compares every action, bit for bit, with that of another policy's column on the same observation.
+ * @param other  borrowed; NULL: compare no more */
+cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int column, cn_error *err);
+
+
+/* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone.
+ * @param stop  NULL, or ends the evaluation early when true: CN_ERR_CANCELLED */
+cn_status cn_evaluator_run(cn_evaluator *evaluator, long episodes, uint64_t seed,
+                           const atomic_bool *stop, cn_evaluation *out, cn_error *err);
+
+/* 95 % Wilson score interval of a proportion (Wilson 1927). */
+void cn_wilson_interval(long successes, long trials, double *low, double *high);
+
+#endif

@@ -1,0 +1,76 @@
+/* A policy: what it observes and how it acts, a progressive actor and a progressive critic, and for
+ * every column its observation groups, its normaliser and where it was learned. One safetensors file. */
+#ifndef CN_POLICY_POLICY_H
+#define CN_POLICY_POLICY_H
+
+#include "policy/env.h"
+#include "policy/normalizer.h"
+#include "progressive/net.h"
+
+typedef struct cn_policy cn_policy;
+
+/* One column of actor and critic. */
+typedef struct cn_policy_column {
+    int groups;                /* observation groups that it sees; 0: all of them */
+    int group[CN_MAX_GROUPS];  /* numbers of the groups, ascending */
+    int input_size;            /* floats; filled by cn_policy_grow */
+    int layers;                /* hidden layers, of actor and critic alike */
+    int hidden[CN_MAX_LAYERS];
+    cn_activation activation;
+    cn_lateral lateral;
+    int adapter_size;
+    float adapter_scale;
+    float log_std;             /* initial log standard deviation; ignored for an identity start */
+    bool frozen;
+    uint64_t checksum;         /* of its parameters and normaliser, when frozen */
+    char task[CN_NAME];        /* where it was learned, */
+    char method[CN_NAME];      /* how: "ppo", "progressive", "finetune", "scratch" */
+    uint64_t seed;
+    int64_t steps;             /* and for how many env steps */
+} cn_policy_column;
+
+cn_policy_column cn_policy_column_default(void);
+
+/* A policy without columns. @param spec  copied */
+cn_status cn_policy_create(const cn_env_spec *spec, cn_policy **out, cn_error *err);
+void cn_policy_destroy(cn_policy **policy);
+
+/* Adds a column. With an identity start its normaliser, its log std, and its outputs begin as those of
+ * the column before, whose groups it must then share. On failure the policy is only good for
+ * cn_policy_destroy. */
+cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_growth growth,
+                         cn_rng *rng, cn_error *err);
+
+/* Freezes a column: no gradient, and a checksum that save and load verify. */
+void cn_policy_freeze(cn_policy *policy, int column);
+/* Makes it learn again, as fine-tuning does. */
+void cn_policy_thaw(cn_policy *policy, int column);
+
+/* Whether every frozen column is what it was when it was frozen.
+ * @return CN_ERR_CHECKSUM naming the column and both sums. */
+cn_status cn_policy_verify(const cn_policy *policy, cn_error *err);
+
+const cn_env_spec *cn_policy_spec(const cn_policy *policy);
+int cn_policy_columns(const cn_policy *policy);
+cn_policy_column *cn_policy_column_at(cn_policy *policy, int column);
+cn_normalizer *cn_policy_normalizer(cn_policy *policy, int column);
+cn_params *cn_policy_params(cn_policy *policy);
+const cn_net *cn_policy_actor(const cn_policy *policy);
+const cn_net *cn_policy_critic(const cn_policy *policy);
+cn_param cn_policy_log_std(const cn_policy *policy, int column);
+
+/* Checksum of one column, or of all (column = -1): what a log names its policy by. */
+uint64_t cn_policy_checksum(const cn_policy *policy, int column);
+
+/* Gathers the groups of a column from an observation, as they are. @param input  [input_size] */
+void cn_policy_gather(const cn_policy *policy, int column, const float *observation, float *input);
+
+/* Gathers and normalises them: what the column's network takes. @param input  [input_size] */
+void cn_policy_input(const cn_policy *policy, int column, const float *observation, float *input);
+
+/* Writes the file atomically. @return CN_ERR_CHECKSUM when a frozen column has changed; CN_ERR_IO. */
+cn_status cn_policy_save(const cn_policy *policy, const char *path, cn_error *err);
+/* @return CN_ERR_NOT_FOUND, CN_ERR_FORMAT (not a policy of ours), CN_ERR_CHECKSUM. */
+cn_status cn_policy_load(const char *path, cn_policy **out, cn_error *err);
+
+#endif

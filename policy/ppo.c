@@ -1,0 +1,349 @@
+/* PPO.
+ *
+ * Legend: N environments of T steps, M rows a minibatch, S shards of it, A actions. */
+#include "policy/ppo.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REWARD_CLIP       10.0f /* of scaled rewards */
+#define ADVANTAGE_EPSILON 1e-8
+#define TARGETS           4 /* old log-prob, advantage, return, old value */
+
+/* Sums over the rows of a minibatch. */
+typedef struct loss_sums {
+    double loss, entropy, kl, clipped, value_error;
+} loss_sums;
+
+typedef struct shard {
+    cn_graph *graph;
+    cn_node input, features, action, targets, head, value, loss;
+    float *grads; /* [params] */
+    int first, rows; /* of the minibatch */
+    loss_sums sums;
+} shard;
+
+struct cn_ppo {
+    cn_policy *policy;
+    int column;
+    cn_train_config config;
+    cn_pool *pool;
+    cn_rng rng; /* order of the rows */
+    cn_adam adam;
+    int rows;      /* N T */
+    int minibatch; /* M */
+    int shards;
+    shard shard[CN_SHARDS];
+    float **grads;      /* [shards] */
+    int *order;         /* [N T] */
+    float *advantage;   /* [N T] */
+    float *returns;     /* [N T] */
+    float *discounted;  /* [N] running discounted return of each environment, for the reward scale */
+    float *discounted_step; /* [T] one environment's */
+    float *raw_input;       /* [I] */
+    cn_normalizer reward_stats;
+    const cn_rollout *rollout;   /* of the update under way */
+    const int *batch;            /* rows of the minibatch under way */
+    double advantage_mean, advantage_scale;
+};
+
+/* ---- Creation ---- */
+
+static void build_graph(cn_ppo *ppo, shard *sh, const cn_rollout *r)
+{
+    cn_policy *p = ppo->policy;
+    cn_graph *g = sh->graph;
+    const int k = ppo->column;
+    cn_node inputs[CN_MAX_COLUMNS];
+    for (int j = 0; j < k; j++)
+        inputs[j] = -1; /* frozen: their hidden layers come as features */
+    inputs[k] = sh->input = cn_op_input(g, "observation", r->I);
+    cn_node actor_features = -1, critic_features = -1;
+    if (r->F > 0) {
+        const int split = cn_net_features(cn_policy_actor(p), k);
+        sh->features = cn_op_input(g, "features", r->F);
+        actor_features = cn_op_slice(g, sh->features, 0, split);
+        critic_features = cn_op_slice(g, sh->features, split, r->F - split);
+    }
+    sh->action = cn_op_input(g, "action", r->A);
+    sh->targets = cn_op_input(g, "targets", TARGETS);
+    const cn_node mean = cn_net_build(cn_policy_actor(p), g, inputs, k, actor_features, NULL);
+    sh->value = cn_net_build(cn_policy_critic(p), g, inputs, k, critic_features, NULL);
+    sh->head = cn_op_gaussian(g, mean, cn_policy_log_std(p, k), sh->action);
+    const cn_ppo_loss loss = {
+        .clip = (float)ppo->config.clip,
+        .value_clip = (float)ppo->config.value_clip,
+        .value_weight = (float)ppo->config.value_weight,
+        .entropy_weight = (float)ppo->config.entropy_weight,
+    };
+    sh->loss = cn_op_ppo_loss(g, sh->head, sh->value, sh->targets, &loss);
+}
+
+static cn_status create_shards(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
+{
+    const size_t params = cn_params_count(cn_policy_params(ppo->policy));
+    ppo->shards = ppo->minibatch < CN_SHARDS ? ppo->minibatch : CN_SHARDS;
+    ppo->grads = calloc((size_t)ppo->shards, sizeof *ppo->grads);
+    CN_FAIL_IF(!ppo->grads, CN_ERR_MEMORY, err, "no memory for PPO");
+    for (int s = 0; s < ppo->shards; s++) {
+        shard *sh = &ppo->shard[s];
+        sh->first = s * ppo->minibatch / ppo->shards;
+        sh->rows = (s + 1) * ppo->minibatch / ppo->shards - sh->first;
+        sh->grads = ppo->grads[s] = calloc(params, sizeof(float));
+        CN_FAIL_IF(!sh->grads, CN_ERR_MEMORY, err, "no memory for %zu gradients", params);
+        CN_TRY(cn_graph_create(cn_policy_params(ppo->policy), &sh->graph, err));
+        build_graph(ppo, sh, r);
+        CN_TRY(cn_graph_finish(sh->graph, sh->rows, CN_TRAINING, err));
+        cn_graph_bind_grads(sh->graph, sh->grads);
+    }
+    return CN_OK;
+}
+
+cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
+                        const cn_rollout *r, uint64_t seed, cn_pool *pool, cn_ppo **out,
+                        cn_error *err)
+{
+    *out = NULL;
+    const int rows = r->N * r->T;
+    CN_FAIL_IF(config->minibatches > rows, CN_ERR_ARGUMENT, err,
+               "%ld minibatches of %d rows; envs x rollout_steps must be at least minibatches",
+               config->minibatches, rows);
+    cn_ppo *ppo = calloc(1, sizeof *ppo);
+    CN_FAIL_IF(!ppo, CN_ERR_MEMORY, err, "no memory for PPO");
+    cn_status status = CN_OK;
+    *ppo = (cn_ppo){
+        .policy = policy,
+        .column = column,
+        .config = *config,
+        .pool = pool,
+        .rng = cn_rng_make(seed, UINT64_C(0x70706f) << 32),
+        .adam = cn_adam_default(),
+        .rows = rows,
+        .minibatch = rows / (int)config->minibatches,
+    };
+    ppo->order = calloc((size_t)rows, sizeof *ppo->order);
+    ppo->advantage = calloc((size_t)rows, sizeof *ppo->advantage);
+    ppo->returns = calloc((size_t)rows, sizeof *ppo->returns);
+    ppo->discounted = calloc((size_t)r->N, sizeof *ppo->discounted);
+    ppo->discounted_step = calloc((size_t)r->T, sizeof *ppo->discounted_step);
+    ppo->raw_input = calloc((size_t)r->I, sizeof *ppo->raw_input);
+    if (!ppo->order || !ppo->advantage || !ppo->returns || !ppo->discounted ||
+        !ppo->discounted_step || !ppo->raw_input)
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for %d rows", rows);
+    for (int i = 0; i < rows; i++)
+        ppo->order[i] = i;
+    CN_TRY_CLEANUP(cn_normalizer_create(1, &ppo->reward_stats, err));
+    CN_TRY_CLEANUP(create_shards(ppo, r, err));
+    *out = ppo;
+    ppo = NULL;
+cleanup:
+    cn_ppo_destroy(&ppo);
+    return status;
+}
+
+void cn_ppo_destroy(cn_ppo **ppo)
+{
+    cn_ppo *p = *ppo;
+    if (!p)
+        return;
+    for (int s = 0; s < p->shards; s++) {
+        cn_graph_destroy(&p->shard[s].graph);
+        free(p->shard[s].grads);
+    }
+    free(p->grads);
+    free(p->order);
+    free(p->advantage);
+    free(p->returns);
+    free(p->discounted);
+    free(p->discounted_step);
+    free(p->raw_input);
+    cn_normalizer_destroy(&p->reward_stats);
+    free(p);
+    *ppo = NULL;
+}
+
+/* ---- Advantages ---- */
+
+void cn_gae(const float *reward, const float *value, const float *bootstrap,
+            const unsigned char *end, float last_value, int T, double scale, double discount,
+            double lambda, float *advantage, float *returns)
+{
+    double running = 0.0;
+    for (int t = T - 1; t >= 0; t--) {
+        double next = t == T - 1 ? (double)last_value : (double)value[t + 1];
+        if (end[t]) {
+            next = end[t] == CN_END_TRUNCATED ? (double)bootstrap[t] : 0.0;
+            running = 0.0;
+        }
+        const double r = fmin(fmax((double)reward[t] * scale, -(double)REWARD_CLIP), (double)REWARD_CLIP);
+        const double delta = r + discount * next - (double)value[t];
+        running = delta + discount * lambda * running;
+        advantage[t] = (float)running;
+        returns[t] = (float)(running + (double)value[t]);
+    }
+}
+
+/* Takes the rollout's discounted returns into the running variance; returns 1 / their std. */
+static double update_reward_scale(cn_ppo *ppo, const cn_rollout *r)
+{
+    if (!ppo->config.normalize_reward)
+        return 1.0;
+    for (int n = 0; n < r->N; n++) {
+        const float *reward = r->reward + (size_t)n * (size_t)r->T;
+        const unsigned char *end = r->end + (size_t)n * (size_t)r->T;
+        for (int t = 0; t < r->T; t++) {
+            ppo->discounted[n] = (float)(ppo->config.discount * (double)ppo->discounted[n]) + reward[t];
+            ppo->discounted_step[t] = ppo->discounted[n];
+            if (end[t])
+                ppo->discounted[n] = 0.0f;
+        }
+        cn_normalizer_update(&ppo->reward_stats, ppo->discounted_step, r->T, 1);
+    }
+    cn_normalizer_refresh(&ppo->reward_stats);
+    return (double)ppo->reward_stats.scale[0];
+}
+
+static void compute_advantages(cn_ppo *ppo, const cn_rollout *r, double scale)
+{
+    for (int n = 0; n < r->N; n++) {
+        const size_t at = (size_t)n * (size_t)r->T;
+        cn_gae(r->reward + at, r->value + at, r->bootstrap + at, r->end + at, r->last_value[n], r->T,
+               scale, ppo->config.discount, ppo->config.gae_lambda, ppo->advantage + at,
+               ppo->returns + at);
+    }
+}
+
+/* Mean and 1 / std of the advantages of the minibatch. */
+static void measure_advantages(cn_ppo *ppo)
+{
+    ppo->advantage_mean = 0.0;
+    ppo->advantage_scale = 1.0;
+    if (!ppo->config.normalize_advantage || ppo->minibatch < 2)
+        return;
+    double sum = 0.0, square = 0.0;
+    for (int i = 0; i < ppo->minibatch; i++)
+        sum += (double)ppo->advantage[ppo->batch[i]];
+    ppo->advantage_mean = sum / ppo->minibatch;
+    for (int i = 0; i < ppo->minibatch; i++) {
+        const double d = (double)ppo->advantage[ppo->batch[i]] - ppo->advantage_mean;
+        square += d * d;
+    }
+    ppo->advantage_scale = 1.0 / (sqrt(square / (ppo->minibatch - 1)) + ADVANTAGE_EPSILON);
+}
+
+/* ---- Updates ---- */
+
+static void gather(const cn_ppo *ppo, shard *sh)
+{
+    const cn_rollout *r = ppo->rollout;
+    float *input = cn_graph_value(sh->graph, sh->input);
+    float *features = r->F ? cn_graph_value(sh->graph, sh->features) : NULL;
+    float *action = cn_graph_value(sh->graph, sh->action);
+    float *targets = cn_graph_value(sh->graph, sh->targets);
+    const size_t I = (size_t)r->I, F = (size_t)r->F, A = (size_t)r->A;
+    for (int i = 0; i < sh->rows; i++) {
+        const size_t row = (size_t)ppo->batch[sh->first + i];
+        memcpy(input + (size_t)i * I, r->input + row * I, I * sizeof(float));
+        memcpy(action + (size_t)i * A, r->action + row * A, A * sizeof(float));
+        if (features)
+            memcpy(features + (size_t)i * F, r->features + row * F, F * sizeof(float));
+        targets[i * TARGETS + 0] = r->log_prob[row];
+        targets[i * TARGETS + 1] = (float)(((double)ppo->advantage[row] - ppo->advantage_mean) *
+                                           ppo->advantage_scale);
+        targets[i * TARGETS + 2] = ppo->returns[row];
+        targets[i * TARGETS + 3] = r->value[row];
+    }
+}
+
+static void measure(const cn_ppo *ppo, shard *sh)
+{
+    const float *head = cn_graph_value(sh->graph, sh->head);
+    const float *value = cn_graph_value(sh->graph, sh->value);
+    const float *loss = cn_graph_value(sh->graph, sh->loss);
+    const float *targets = cn_graph_value(sh->graph, sh->targets);
+    sh->sums = (loss_sums){0};
+    for (int i = 0; i < sh->rows; i++) {
+        const double log_ratio = (double)head[2 * i] - (double)targets[i * TARGETS];
+        const double ratio = exp(log_ratio);
+        const double error = (double)value[i] - (double)targets[i * TARGETS + 2];
+        sh->sums.loss += (double)loss[i];
+        sh->sums.entropy += (double)head[2 * i + 1];
+        sh->sums.kl += ratio - 1.0 - log_ratio;
+        sh->sums.clipped += fabs(ratio - 1.0) > ppo->config.clip;
+        sh->sums.value_error += error * error;
+    }
+}
+
+static void learn_shard(void *ctx, int s)
+{
+    cn_ppo *ppo = ctx;
+    shard *sh = &ppo->shard[s];
+    gather(ppo, sh);
+    cn_graph_forward(sh->graph, sh->rows);
+    measure(ppo, sh);
+    memset(sh->grads, 0, cn_params_count(cn_policy_params(ppo->policy)) * sizeof(float));
+    cn_graph_backward(sh->graph, sh->loss, 1.0f / (float)ppo->minibatch);
+}
+
+/* One Adam step on ppo->batch; adds its means to stats. */
+static void learn_minibatch(cn_ppo *ppo, cn_ppo_stats *stats)
+{
+    cn_params *params = cn_policy_params(ppo->policy);
+    measure_advantages(ppo);
+    cn_pool_run(ppo->pool, ppo->shards, learn_shard, ppo);
+    cn_grads_reduce(params, ppo->grads, ppo->shards);
+    stats->grad_norm += cn_grads_clip(params, ppo->config.max_grad_norm);
+    cn_adam_update(&ppo->adam, params);
+    for (int s = 0; s < ppo->shards; s++) {
+        const loss_sums *sums = &ppo->shard[s].sums;
+        stats->loss += sums->loss / ppo->minibatch;
+        stats->entropy += sums->entropy / ppo->minibatch;
+        stats->kl += sums->kl / ppo->minibatch;
+        stats->clip_fraction += sums->clipped / ppo->minibatch;
+        stats->value_error += sums->value_error / ppo->minibatch;
+    }
+}
+
+/* What the normaliser learns is what the column sees, before normalisation. */
+static void update_normalizer(cn_ppo *ppo, const cn_rollout *r)
+{
+    if (!ppo->config.normalize_observation)
+        return;
+    cn_normalizer *n = cn_policy_normalizer(ppo->policy, ppo->column);
+    for (int row = 0; row < ppo->rows; row++) {
+        cn_policy_gather(ppo->policy, ppo->column, r->observation + (size_t)row * (size_t)r->O,
+                         ppo->raw_input);
+        cn_normalizer_update(n, ppo->raw_input, 1, r->I);
+    }
+    cn_normalizer_refresh(n);
+}
+
+cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_ppo_stats *stats,
+                        cn_error *err)
+{
+    *stats = (cn_ppo_stats){.reward_scale = update_reward_scale(ppo, r)};
+    compute_advantages(ppo, r, stats->reward_scale);
+    ppo->rollout = r;
+    ppo->adam.learning_rate =
+        (float)cn_schedule_at(CN_SCHEDULE_LINEAR, ppo->config.learning_rate,
+                              ppo->config.learning_rate_end, progress);
+    const int updates = (int)(ppo->config.epochs * ppo->config.minibatches);
+    for (int epoch = 0; epoch < ppo->config.epochs; epoch++) {
+        cn_rng_shuffle(&ppo->rng, ppo->order, ppo->rows);
+        for (int m = 0; m < ppo->config.minibatches; m++) {
+            ppo->batch = ppo->order + m * ppo->minibatch;
+            learn_minibatch(ppo, stats);
+        }
+    }
+    double *const means[] = {&stats->loss,          &stats->entropy,     &stats->kl,
+                             &stats->clip_fraction, &stats->value_error, &stats->grad_norm};
+    for (size_t i = 0; i < sizeof means / sizeof means[0]; i++)
+        *means[i] /= updates;
+    update_normalizer(ppo, r);
+    CN_FAIL_IF(!isfinite(stats->loss) || !isfinite(stats->grad_norm), CN_ERR_PHYSICS, err,
+               "the loss is not finite any more (loss %g, gradient norm %g): lower learning_rate, or "
+               "look at the task's reward",
+               stats->loss, stats->grad_norm);
+    return CN_OK;
+}

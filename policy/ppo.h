@@ -1,0 +1,46 @@
+/* Proximal policy optimisation: advantages and updates of one column from a rollout.
+ * Source: Schulman et al. 2017, arXiv:1707.06347; advantages: Schulman et al. 2016, arXiv:1506.02438,
+ * eq. 16; details: Huang et al. 2022. Deviation: a minibatch is cut into CN_SHARDS parts whose gradients
+ * are added in order, so that any number of threads gives the same bits. */
+#ifndef CN_POLICY_PPO_H
+#define CN_POLICY_PPO_H
+
+#include "policy/rollout.h"
+#include "policy/train_config.h"
+#include "tensor/optim.h"
+
+typedef struct cn_ppo cn_ppo;
+
+/* Means over all minibatches of one update. */
+typedef struct cn_ppo_stats {
+    double loss;          /* the whole of it */
+    double entropy;       /* nats */
+    double kl;            /* of the old policy from the new: mean of (r - 1) - log r (Schulman 2020) */
+    double clip_fraction; /* of the ratios */
+    double value_error;   /* mean squared, of scaled returns */
+    double grad_norm;     /* before clipping */
+    double reward_scale;  /* what rewards were multiplied by */
+} cn_ppo_stats;
+
+/* @param policy   borrowed; `column` is trained, its earlier columns should be frozen
+ * @param config   copied
+ * @param rollout  sizes only */
+cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
+                        const cn_rollout *rollout, uint64_t seed, cn_pool *pool, cn_ppo **out,
+                        cn_error *err);
+void cn_ppo_destroy(cn_ppo **ppo);
+
+/* Learns from a rollout: scales rewards, computes advantages, takes epochs x minibatches Adam steps,
+ * and then takes the rollout's observations into the column's normaliser. Allocates nothing.
+ * @param progress  0 at the start of the run .. 1 at its end, for the schedules
+ * @return CN_ERR_PHYSICS when the loss is not finite; the policy is then not to be used. */
+cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,
+                        cn_ppo_stats *stats, cn_error *err);
+
+/* Generalised advantage estimation over one environment's T steps; scale multiplies rewards.
+ * @param advantage, returns  [T] out */
+void cn_gae(const float *reward, const float *value, const float *bootstrap,
+            const unsigned char *end, float last_value, int T, double scale, double discount,
+            double lambda, float *advantage, float *returns);
+
+#endif

@@ -1,0 +1,287 @@
+/* Collecting rollouts: shards of environments, stepped without a barrier inside a shard. */
+#include "policy/rollout.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* log sqrt(2 pi) */
+#define LOG_SQRT_2PI 0.918938533204672742
+
+typedef struct env_slot {
+    cn_env *env;
+    cn_rng actions;     /* noise of the actions */
+    uint64_t episodes;  /* begun so far: numbers the seeds of resets */
+    double episode_return;
+    long length;
+    cn_episode_totals totals; /* of this run */
+} env_slot;
+
+typedef struct shard {
+    int first, count; /* environments */
+    cn_agent *agent;
+    float *observation; /* [count, O] current */
+    cn_status status;
+    cn_error error;
+} shard;
+
+struct cn_collector {
+    cn_policy *policy;
+    int column;
+    uint64_t seed;
+    cn_pool *pool;
+    cn_rollout rollout;
+    env_slot *slots; /* [N] */
+    int shards;
+    shard shard[CN_SHARDS];
+    bool started;
+};
+
+/* ---- Creation ---- */
+
+static float *floats(int a, int b, int c)
+{
+    const size_t n = (size_t)a * (size_t)b * (size_t)c;
+    return calloc(n ? n : 1, sizeof(float));
+}
+
+static cn_status allocate_rollout(cn_rollout *r, cn_error *err)
+{
+    r->observation = floats(r->N, r->T, r->O);
+    r->input = floats(r->N, r->T, r->I);
+    r->features = floats(r->N, r->T, r->F);
+    r->action = floats(r->N, r->T, r->A);
+    r->log_prob = floats(r->N, r->T, 1);
+    r->value = floats(r->N, r->T, 1);
+    r->reward = floats(r->N, r->T, 1);
+    r->bootstrap = floats(r->N, r->T, 1);
+    r->end = calloc((size_t)r->N * (size_t)r->T, 1);
+    r->last_value = floats(r->N, 1, 1);
+    CN_FAIL_IF(!r->observation || !r->input || !r->features || !r->action || !r->log_prob ||
+                   !r->value || !r->reward || !r->bootstrap || !r->end || !r->last_value,
+               CN_ERR_MEMORY, err, "no memory for rollouts of %d x %d steps", r->N, r->T);
+    return CN_OK;
+}
+
+static void free_rollout(cn_rollout *r)
+{
+    float *const blocks[] = {r->observation, r->input, r->features,  r->action,    r->log_prob,
+                             r->value,       r->reward, r->bootstrap, r->last_value};
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        free(blocks[i]);
+    free(r->end);
+}
+
+static cn_status create_shards(cn_collector *c, cn_error *err)
+{
+    const int N = c->rollout.N;
+    c->shards = N < CN_SHARDS ? N : CN_SHARDS;
+    for (int s = 0; s < c->shards; s++) {
+        shard *sh = &c->shard[s];
+        sh->first = s * N / c->shards;
+        sh->count = (s + 1) * N / c->shards - sh->first;
+        sh->observation = floats(sh->count, c->rollout.O, 1);
+        CN_FAIL_IF(!sh->observation, CN_ERR_MEMORY, err, "no memory for a shard");
+        CN_TRY(cn_agent_create(c->policy, c->column, sh->count, CN_AGENT_ACTOR_CRITIC, &sh->agent,
+                               err));
+    }
+    return CN_OK;
+}
+
+static cn_status create_envs(cn_collector *c, cn_make_env *make, void *ctx, cn_error *err)
+{
+    c->slots = calloc((size_t)c->rollout.N, sizeof *c->slots);
+    CN_FAIL_IF(!c->slots, CN_ERR_MEMORY, err, "no memory for %d environments", c->rollout.N);
+    for (int n = 0; n < c->rollout.N; n++) {
+        CN_TRY(make(ctx, &c->slots[n].env, err));
+        CN_TRY(cn_env_spec_match(cn_policy_spec(c->policy), &c->slots[n].env->spec, err));
+        c->slots[n].actions = cn_rng_make(c->seed, (uint64_t)n);
+    }
+    return CN_OK;
+}
+
+cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
+                              cn_make_env *make, void *make_ctx, cn_pool *pool,
+                              cn_collector **out, cn_error *err)
+{
+    *out = NULL;
+    cn_collector *c = calloc(1, sizeof *c);
+    CN_FAIL_IF(!c, CN_ERR_MEMORY, err, "no memory for a collector");
+    cn_status status = CN_OK;
+    const cn_env_spec *spec = cn_policy_spec(policy);
+    *c = (cn_collector){.policy = policy, .column = column, .seed = seed, .pool = pool};
+    c->rollout = (cn_rollout){
+        .N = envs,
+        .T = steps,
+        .O = spec->observation_size,
+        .I = cn_policy_column_at(policy, column)->input_size,
+        .F = cn_net_features(cn_policy_actor(policy), column) +
+             cn_net_features(cn_policy_critic(policy), column),
+        .A = spec->action_size,
+    };
+    CN_TRY_CLEANUP(allocate_rollout(&c->rollout, err));
+    CN_TRY_CLEANUP(create_shards(c, err));
+    CN_TRY_CLEANUP(create_envs(c, make, make_ctx, err));
+    *out = c;
+    c = NULL;
+cleanup:
+    cn_collector_destroy(&c);
+    return status;
+}
+
+void cn_collector_destroy(cn_collector **collector)
+{
+    cn_collector *c = *collector;
+    if (!c)
+        return;
+    for (int n = 0; c->slots && n < c->rollout.N; n++)
+        cn_env_destroy(&c->slots[n].env);
+    for (int s = 0; s < c->shards; s++) {
+        cn_agent_destroy(&c->shard[s].agent);
+        free(c->shard[s].observation);
+    }
+    free_rollout(&c->rollout);
+    free(c->slots);
+    free(c);
+    *collector = NULL;
+}
+
+cn_rollout *cn_collector_rollout(cn_collector *c)
+{
+    return &c->rollout;
+}
+
+/* ---- Running ---- */
+
+/* Episode e of environment n of a run with this seed. The top bit is 0: evaluation seeds have 1. */
+static uint64_t episode_seed(uint64_t seed, int n, uint64_t e)
+{
+    cn_rng rng = cn_rng_make(seed ^ UINT64_C(0x65706973), ((uint64_t)n << 32) ^ e);
+    const uint64_t high = cn_rng_u32(&rng) >> 1;
+    return high << 32 | cn_rng_u32(&rng);
+}
+
+static cn_status reset_env(cn_collector *c, int n, float *observation, cn_error *err)
+{
+    env_slot *slot = &c->slots[n];
+    slot->episode_return = 0.0;
+    slot->length = 0;
+    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->episodes++), observation, err);
+}
+
+/* Samples a ~ N(mean, exp(log_std)) and its log-probability. */
+static float sample_action(const float *mean, const float *log_std, int A, cn_rng *rng, float *action)
+{
+    double log_prob = 0.0;
+    for (int i = 0; i < A; i++) {
+        const double z = cn_rng_normal(rng);
+        action[i] = (float)((double)mean[i] + exp((double)log_std[i]) * z);
+        log_prob -= 0.5 * z * z + (double)log_std[i] + LOG_SQRT_2PI;
+    }
+    return (float)log_prob;
+}
+
+/* Decides for every environment of the shard and notes what the decision was based on. */
+static void decide(cn_collector *c, shard *sh, int t)
+{
+    cn_rollout *r = &c->rollout;
+    const float *log_std = cn_params_slice(cn_policy_params(c->policy),
+                                           cn_policy_log_std(c->policy, c->column));
+    cn_agent_forward(sh->agent, sh->observation, sh->count);
+    const float *mean = cn_agent_mean(sh->agent), *value = cn_agent_value(sh->agent);
+    const float *input = cn_agent_input(sh->agent);
+    const float *features = r->F ? cn_agent_features(sh->agent) : NULL;
+    for (int i = 0; i < sh->count; i++) {
+        const int n = sh->first + i;
+        const size_t row = (size_t)n * (size_t)r->T + (size_t)t;
+        memcpy(r->observation + row * (size_t)r->O, sh->observation + i * r->O,
+               (size_t)r->O * sizeof(float));
+        memcpy(r->input + row * (size_t)r->I, input + i * r->I, (size_t)r->I * sizeof(float));
+        if (features)
+            memcpy(r->features + row * (size_t)r->F, features + i * r->F,
+                   (size_t)r->F * sizeof(float));
+        r->log_prob[row] = sample_action(mean + i * r->A, log_std, r->A, &c->slots[n].actions,
+                                         r->action + row * (size_t)r->A);
+        r->value[row] = value[i];
+    }
+}
+
+static void count_episode(env_slot *slot, bool success)
+{
+    slot->totals.episodes++;
+    slot->totals.successes += success;
+    slot->totals.return_sum += slot->episode_return;
+    slot->totals.length_sum += (double)slot->length;
+}
+
+/* Steps environment i of the shard; begins a new episode where one ended. */
+static cn_status step_env(cn_collector *c, shard *sh, int i, int t, cn_error *err)
+{
+    cn_rollout *r = &c->rollout;
+    const int n = sh->first + i;
+    const size_t row = (size_t)n * (size_t)r->T + (size_t)t;
+    env_slot *slot = &c->slots[n];
+    float *observation = sh->observation + i * r->O;
+    cn_env_step step = {0};
+    CN_TRY(slot->env->step(slot->env, r->action + row * (size_t)r->A, &step, observation, err));
+    r->reward[row] = step.reward;
+    r->bootstrap[row] = 0.0f;
+    r->end[row] = 0;
+    slot->episode_return += (double)step.reward;
+    slot->length++;
+    if (!step.terminated && !step.truncated)
+        return CN_OK;
+    r->end[row] = step.terminated ? CN_END_TERMINATED : CN_END_TRUNCATED;
+    if (!step.terminated) {
+        cn_agent_forward(sh->agent, observation, 1);
+        r->bootstrap[row] = cn_agent_value(sh->agent)[0];
+    }
+    count_episode(slot, step.success);
+    return reset_env(c, n, observation, err);
+}
+
+static cn_status run_shard(cn_collector *c, shard *sh)
+{
+    cn_rollout *r = &c->rollout;
+    cn_error *err = &sh->error;
+    for (int i = 0; i < sh->count && !c->started; i++)
+        CN_TRY(reset_env(c, sh->first + i, sh->observation + i * r->O, err));
+    for (int t = 0; t < r->T; t++) {
+        decide(c, sh, t);
+        for (int i = 0; i < sh->count; i++)
+            CN_TRY(step_env(c, sh, i, t, err));
+    }
+    cn_agent_forward(sh->agent, sh->observation, sh->count);
+    memcpy(r->last_value + sh->first, cn_agent_value(sh->agent), (size_t)sh->count * sizeof(float));
+    return CN_OK;
+}
+
+static void run_shard_task(void *ctx, int s)
+{
+    cn_collector *c = ctx;
+    c->shard[s].status = run_shard(c, &c->shard[s]);
+}
+
+cn_status cn_collector_run(cn_collector *c, cn_episode_totals *totals, cn_error *err)
+{
+    for (int n = 0; n < c->rollout.N; n++)
+        c->slots[n].totals = (cn_episode_totals){0};
+    cn_pool_run(c->pool, c->shards, run_shard_task, c);
+    c->started = true;
+    for (int s = 0; s < c->shards; s++) {
+        if (c->shard[s].status != CN_OK) {
+            if (err)
+                *err = c->shard[s].error;
+            return c->shard[s].status;
+        }
+    }
+    *totals = (cn_episode_totals){0};
+    for (int n = 0; n < c->rollout.N; n++) {
+        const cn_episode_totals *one = &c->slots[n].totals;
+        totals->episodes += one->episodes;
+        totals->successes += one->successes;
+        totals->return_sum += one->return_sum;
+        totals->length_sum += one->length_sum;
+    }
+    return CN_OK;
+}

@@ -1,0 +1,58 @@
+/* Rollouts: many environments stepped by one policy, and what was seen, done and earned.
+ *
+ * Legend: N environments, T steps each, rows r = n T + t; O observation, I input of the learning
+ * column, F features of the frozen columns, A action sizes. */
+#ifndef CN_POLICY_ROLLOUT_H
+#define CN_POLICY_ROLLOUT_H
+
+#include "base/pool.h"
+#include "policy/agent.h"
+
+/* Work is always cut into this many shards (fewer when there is less of it), whatever the number of
+ * threads: so the bits don't depend on the threads. */
+#define CN_SHARDS 8
+
+/* Makes environments. @param out  owned by the caller; cn_env_destroy */
+typedef cn_status cn_make_env(void *ctx, cn_env **out, cn_error *err);
+
+typedef struct cn_rollout {
+    int N, T, O, I, F, A;
+    float *observation; /* [N T, O] as the env gave it */
+    float *input;       /* [N T, I] normalised, as the network took it */
+    float *features;    /* [N T, F] hidden layers of the frozen columns */
+    float *action;      /* [N T, A] before clipping */
+    float *log_prob;    /* [N T] */
+    float *value;       /* [N T] */
+    float *reward;      /* [N T] as the env gave it */
+    float *bootstrap;   /* [N T] value of the final observation where an episode was truncated */
+    unsigned char *end; /* [N T] 0, or CN_END_... after this step */
+    float *last_value;  /* [N] value of the observation after the last step */
+} cn_rollout;
+enum { CN_END_TERMINATED = 1, CN_END_TRUNCATED = 2 };
+
+/* Episodes that ended during a rollout. */
+typedef struct cn_episode_totals {
+    long episodes;
+    long successes; /* episodes whose last step was a success */
+    double return_sum;
+    double length_sum; /* steps */
+} cn_episode_totals;
+
+typedef struct cn_collector cn_collector;
+
+/* Makes N environments and agents of `column` for them.
+ * @param policy  borrowed
+ * @param pool    borrowed */
+cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
+                              cn_make_env *make, void *make_ctx, cn_pool *pool,
+                              cn_collector **out, cn_error *err);
+void cn_collector_destroy(cn_collector **collector);
+
+/* Steps every environment T times with sampled actions. Allocates nothing (environments aside).
+ * @param totals  of the episodes that ended; summed in the order of the environments */
+cn_status cn_collector_run(cn_collector *collector, cn_episode_totals *totals, cn_error *err);
+
+/* What the last run brought; owned by the collector. */
+cn_rollout *cn_collector_rollout(cn_collector *collector);
+
+#endif

@@ -1,0 +1,109 @@
+/* The training configuration: defaults, reader, writer and help, all from its tables. */
+#include "policy/train_config.h"
+
+#include <string.h>
+
+static const char *const activation_words[] = {"identity", "tanh", "relu", NULL};
+static const char *const lateral_words[] = {"none", "linear", "adapter", NULL};
+
+cn_train_config cn_train_config_default(void)
+{
+    return (cn_train_config){
+#define CN_TRAIN_DEFAULT(name, value, ...) .name = value,
+        CN_TRAIN_INT_TABLE(CN_TRAIN_DEFAULT)
+        CN_TRAIN_REAL_TABLE(CN_TRAIN_DEFAULT)
+        CN_TRAIN_BOOL_TABLE(CN_TRAIN_DEFAULT)
+#undef CN_TRAIN_DEFAULT
+        .layers = 2,
+        .hidden = {64, 64},
+        .activation = CN_TANH,
+        .lateral = CN_LATERAL_LINEAR,
+    };
+}
+
+static cn_status read_hidden(cn_train_config *config, cn_yaml_node list, cn_error *err)
+{
+    const int count = cn_yaml_is_list(list) ? cn_yaml_count(list) : 0;
+    if (count < 1 || count > CN_MAX_LAYERS)
+        return cn_yaml_fail(list, err, "'hidden' is a list of 1 to %d layer widths", CN_MAX_LAYERS);
+    config->layers = count;
+    for (int i = 0; i < count; i++) {
+        long width;
+        CN_TRY(cn_yaml_int(cn_yaml_item(list, i), 1, 65536, &width, err));
+        config->hidden[i] = (int)width;
+    }
+    return CN_OK;
+}
+
+cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err)
+{
+    static const char *const keys[] = {
+#define CN_TRAIN_KEY(name, ...) #name,
+        CN_TRAIN_INT_TABLE(CN_TRAIN_KEY)
+        CN_TRAIN_REAL_TABLE(CN_TRAIN_KEY)
+        CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY)
+#undef CN_TRAIN_KEY
+        "hidden", "activation", "lateral", NULL,
+    };
+    CN_TRY(cn_yaml_check_keys(map, keys, err));
+    cn_yaml_node node;
+    int word;
+#define CN_TRAIN_READ(name, value, low, high, help)                                                \
+    if (cn_yaml_find(map, #name, &node))                                                           \
+        CN_TRY(cn_yaml_int(node, low, high, &config->name, err));
+    CN_TRAIN_INT_TABLE(CN_TRAIN_READ)
+#undef CN_TRAIN_READ
+#define CN_TRAIN_READ(name, value, low, high, help)                                                \
+    if (cn_yaml_find(map, #name, &node))                                                           \
+        CN_TRY(cn_yaml_double(node, low, high, &config->name, err));
+    CN_TRAIN_REAL_TABLE(CN_TRAIN_READ)
+#undef CN_TRAIN_READ
+#define CN_TRAIN_READ(name, value, help)                                                           \
+    if (cn_yaml_find(map, #name, &node))                                                           \
+        CN_TRY(cn_yaml_bool(node, &config->name, err));
+    CN_TRAIN_BOOL_TABLE(CN_TRAIN_READ)
+#undef CN_TRAIN_READ
+    if (cn_yaml_find(map, "hidden", &node))
+        CN_TRY(read_hidden(config, node, err));
+    if (cn_yaml_find(map, "activation", &node)) {
+        CN_TRY(cn_yaml_choice(node, activation_words, &word, err));
+        config->activation = (cn_activation)word;
+    }
+    if (cn_yaml_find(map, "lateral", &node)) {
+        CN_TRY(cn_yaml_choice(node, lateral_words, &word, err));
+        config->lateral = (cn_lateral)word;
+    }
+    return CN_OK;
+}
+
+void cn_train_config_write(const cn_train_config *config, FILE *out)
+{
+#define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %ld\n", #name, config->name);
+    CN_TRAIN_INT_TABLE(CN_TRAIN_WRITE)
+#undef CN_TRAIN_WRITE
+#define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %.17g\n", #name, config->name);
+    CN_TRAIN_REAL_TABLE(CN_TRAIN_WRITE)
+#undef CN_TRAIN_WRITE
+#define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %s\n", #name, config->name ? "true" : "false");
+    CN_TRAIN_BOOL_TABLE(CN_TRAIN_WRITE)
+#undef CN_TRAIN_WRITE
+    fprintf(out, "hidden: [");
+    for (int i = 0; i < config->layers; i++)
+        fprintf(out, "%s%d", i ? ", " : "", config->hidden[i]);
+    fprintf(out, "]\nactivation: %s\nlateral: %s\n", activation_words[config->activation],
+            lateral_words[config->lateral]);
+}
+
+void cn_train_config_help(FILE *out)
+{
+#define CN_TRAIN_HELP(name, value, low, high, help) fprintf(out, "  %-22s %-10s %s\n", #name, #value, help);
+    CN_TRAIN_INT_TABLE(CN_TRAIN_HELP)
+    CN_TRAIN_REAL_TABLE(CN_TRAIN_HELP)
+#undef CN_TRAIN_HELP
+#define CN_TRAIN_HELP(name, value, help) fprintf(out, "  %-22s %-10s %s\n", #name, #value, help);
+    CN_TRAIN_BOOL_TABLE(CN_TRAIN_HELP)
+#undef CN_TRAIN_HELP
+    fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
+    fprintf(out, "  %-22s %-10s %s\n", "activation", "tanh", "tanh, relu or identity");
+    fprintf(out, "  %-22s %-10s %s\n", "lateral", "linear", "laterals of a new column: linear or adapter");
+}

@@ -1,0 +1,68 @@
+/* Everything that can be set about a training run: one table makes the struct, the defaults, the YAML
+ * reader, the writer and the help. Sections are read in turn, each overriding the one before:
+ * the task's `train:` (or `adapt:`) section, --config, --set. */
+#ifndef CN_POLICY_TRAIN_CONFIG_H
+#define CN_POLICY_TRAIN_CONFIG_H
+
+#include <stdio.h>
+
+#include "base/yaml.h"
+#include "progressive/net.h"
+
+/* X(name, default, low, high, help). The reference values are CleanRL's for continuous control (Huang
+ * et al. 2022, "The 37 implementation details of PPO"), scaled to many environments. */
+#define CN_TRAIN_INT_TABLE(X)                                                                      \
+    X(envs, 64, 1, 65536, "environments stepped side by side")                                     \
+    X(rollout_steps, 64, 1, 1000000, "steps of each environment between updates")                  \
+    X(minibatches, 8, 1, 4096, "minibatches an epoch")                                             \
+    X(epochs, 10, 1, 1000, "passes over a rollout")                                                \
+    X(evaluate_every, 200000, 0, 2000000000, "environment steps between evaluations; 0: none")     \
+    X(evaluate_episodes, 64, 1, 100000, "episodes of an evaluation")                               \
+    X(adapter_size, 32, 1, 65536, "units of a lateral adapter")
+
+#define CN_TRAIN_REAL_TABLE(X)                                                                     \
+    X(learning_rate, 3e-4, 1e-9, 1.0, "Adam's step size at the start")                             \
+    X(learning_rate_end, 0.0, 0.0, 1.0, "and at the end; linear between")                          \
+    X(discount, 0.99, 0.0, 1.0, "gamma")                                                           \
+    X(gae_lambda, 0.95, 0.0, 1.0, "lambda of generalised advantage estimation")                    \
+    X(clip, 0.2, 0.001, 10.0, "clipping of the probability ratio")                                 \
+    X(value_clip, 0.2, 0.0, 1000.0, "clipping of the value's change; 0: none")                     \
+    X(value_weight, 0.5, 0.0, 1000.0, "weight of the value loss")                                  \
+    X(entropy_weight, 0.0, 0.0, 10.0, "weight of the entropy bonus")                               \
+    X(max_grad_norm, 0.5, 1e-6, 1e6, "global gradient norm is clipped to this")                    \
+    X(log_std, 0.0, -10.0, 5.0, "initial log standard deviation of the actions")                   \
+    X(adapter_scale, 1.0, 1e-6, 100.0, "initial learned scalar of an adapter")
+
+#define CN_TRAIN_BOOL_TABLE(X)                                                                     \
+    X(normalize_observation, true, "running mean and variance of the observations")                \
+    X(normalize_reward, true, "scale rewards by the std of the discounted return")                 \
+    X(normalize_advantage, true, "zero mean, unit variance in each minibatch")
+
+typedef struct cn_train_config {
+#define CN_TRAIN_FIELD(name, ...) long name;
+    CN_TRAIN_INT_TABLE(CN_TRAIN_FIELD)
+#undef CN_TRAIN_FIELD
+#define CN_TRAIN_FIELD(name, ...) double name;
+    CN_TRAIN_REAL_TABLE(CN_TRAIN_FIELD)
+#undef CN_TRAIN_FIELD
+#define CN_TRAIN_FIELD(name, ...) bool name;
+    CN_TRAIN_BOOL_TABLE(CN_TRAIN_FIELD)
+#undef CN_TRAIN_FIELD
+    int layers;                /* hidden layers */
+    int hidden[CN_MAX_LAYERS]; /* `hidden: [64, 64]` */
+    cn_activation activation;  /* `activation: tanh | relu` */
+    cn_lateral lateral;        /* `lateral: linear | adapter`, of a new column */
+} cn_train_config;
+
+cn_train_config cn_train_config_default(void);
+
+/* Overrides what the map names. @return CN_ERR_FORMAT with file, line, and the known keys. */
+cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err);
+
+/* Writes the whole configuration as YAML that cn_train_config_read takes. */
+void cn_train_config_write(const cn_train_config *config, FILE *out);
+
+/* One line a key: name, default, meaning. */
+void cn_train_config_help(FILE *out);
+
+#endif

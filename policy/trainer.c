@@ -1,0 +1,150 @@
+/* The training loop. */
+#include "policy/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "policy/tfevents.h"
+
+/* Everything that lives as long as a run. */
+typedef struct run {
+    const cn_train_job *job;
+    cn_pool *pool;
+    cn_collector *collector;
+    cn_evaluator *evaluator; /* NULL: no evaluation during training */
+    cn_ppo *ppo;
+    cn_tfevents *events;
+    int column;
+    int64_t next_evaluation; /* environment steps */
+    cn_train_report *report;
+} run;
+
+static cn_status begin(run *r, cn_error *err)
+{
+    const cn_train_job *job = r->job;
+    const cn_train_config *config = job->config;
+    CN_TRY(cn_pool_create(job->threads, &r->pool, err));
+    CN_TRY(cn_tfevents_create(job->folder, &r->events, err));
+    CN_TRY(cn_collector_create(job->policy, r->column, (int)config->envs, (int)config->rollout_steps,
+                               job->seed, job->make_env, job->make_env_ctx, r->pool, &r->collector,
+                               err));
+    CN_TRY(cn_ppo_create(job->policy, r->column, config, cn_collector_rollout(r->collector),
+                         job->seed, r->pool, &r->ppo, err));
+    r->next_evaluation = config->evaluate_every;
+    if (config->evaluate_every > 0)
+        CN_TRY(cn_evaluator_create(job->policy, r->column, (int)config->evaluate_episodes,
+                                   job->make_env, job->make_env_ctx, r->pool, &r->evaluator, err));
+    return CN_OK;
+}
+
+static cn_status save(const run *r, const char *name, cn_error *err)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", r->job->folder, name);
+    return cn_policy_save(r->job->policy, path, err);
+}
+
+static bool better(const cn_evaluation *a, const cn_evaluation *b)
+{
+    if (a->successes != b->successes)
+        return a->successes > b->successes;
+    return a->return_mean > b->return_mean;
+}
+
+/* Evaluates when it is time to; keeps the best policy. */
+static cn_status evaluate(run *r, cn_train_progress *p, cn_error *err)
+{
+    p->evaluated = false;
+    if (!r->evaluator || (p->steps < r->next_evaluation && p->steps < p->total_steps))
+        return CN_OK;
+    r->next_evaluation = p->steps + r->job->config->evaluate_every;
+    CN_TRY(cn_evaluator_run(r->evaluator, r->job->config->evaluate_episodes, r->job->seed, NULL,
+                            &p->evaluation, err));
+    p->evaluated = true;
+    p->best = !r->report->has_best || better(&p->evaluation, &r->report->best);
+    if (p->best) {
+        CN_TRY(save(r, "best.safetensors", err));
+        r->report->best = p->evaluation;
+        r->report->has_best = true;
+    }
+    return save(r, "last.safetensors", err);
+}
+
+static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
+{
+    const struct {
+        const char *tag;
+        double value;
+        bool known;
+    } scalars[] = {
+        {"rollout/return", p->return_mean, p->episodes > 0},
+        {"rollout/success", p->success_rate, p->episodes > 0},
+        {"eval/return", p->evaluation.return_mean, p->evaluated},
+        {"eval/success", p->evaluation.success_rate, p->evaluated},
+        {"eval/length", p->evaluation.length_mean, p->evaluated},
+        {"ppo/loss", p->ppo.loss, true},
+        {"ppo/entropy", p->ppo.entropy, true},
+        {"ppo/kl", p->ppo.kl, true},
+        {"ppo/clip_fraction", p->ppo.clip_fraction, true},
+        {"ppo/value_error", p->ppo.value_error, true},
+        {"ppo/grad_norm", p->ppo.grad_norm, true},
+        {"time/steps_per_second", p->steps_per_second, true},
+    };
+    for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++)
+        if (scalars[i].known)
+            CN_TRY(cn_tfevents_scalar(r->events, scalars[i].tag, p->steps, (float)scalars[i].value, err));
+    return cn_tfevents_flush(r->events, err);
+}
+
+/* One rollout, one update, and what belongs to it. */
+static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_error *err)
+{
+    const int64_t began = cn_clock_now();
+    const cn_rollout *rollout = cn_collector_rollout(r->collector);
+    cn_episode_totals totals;
+    CN_TRY(cn_collector_run(r->collector, &totals, err));
+    CN_TRY(cn_ppo_update(r->ppo, rollout, (double)p->steps / (double)p->total_steps, &p->ppo, err));
+    const int64_t steps = (int64_t)rollout->N * rollout->T;
+    p->steps += steps;
+    p->steps_per_second =
+        (double)steps * (double)CN_NS_PER_S / (double)(cn_clock_now() - began);
+    p->episodes = totals.episodes;
+    p->return_mean = totals.episodes ? totals.return_sum / (double)totals.episodes : NAN;
+    p->success_rate = totals.episodes ? (double)totals.successes / (double)totals.episodes : NAN;
+    cn_policy_column_at(r->job->policy, r->column)->steps += steps;
+    CN_TRY(evaluate(r, p, err));
+    p->seconds = (double)(cn_clock_now() - start_ns) / (double)CN_NS_PER_S;
+    CN_TRY(record(r, p, err));
+    if (r->job->progress)
+        r->job->progress(r->job->progress_ctx, p);
+    return CN_OK;
+}
+
+static cn_status train(run *r, cn_error *err)
+{
+    const int64_t start_ns = cn_clock_now();
+    cn_train_progress p = {.total_steps = r->job->steps};
+    while (p.steps < p.total_steps && !r->report->stopped) {
+        CN_TRY(iterate(r, &p, start_ns, err));
+        r->report->steps = p.steps;
+        r->report->seconds = p.seconds;
+        r->report->stopped = r->job->stop && atomic_load(r->job->stop);
+    }
+    return save(r, "last.safetensors", err);
+}
+
+cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err)
+{
+    *report = (cn_train_report){0};
+    run r = {.job = job, .column = cn_policy_columns(job->policy) - 1, .report = report};
+    cn_status status = begin(&r, err);
+    if (status == CN_OK)
+        status = train(&r, err);
+    cn_status closed = cn_tfevents_close(&r.events, status == CN_OK ? err : NULL);
+    cn_evaluator_destroy(&r.evaluator);
+    cn_ppo_destroy(&r.ppo);
+    cn_collector_destroy(&r.collector);
+    cn_pool_destroy(&r.pool);
+    return status != CN_OK ? status : closed;
+}
