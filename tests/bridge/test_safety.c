@@ -1,0 +1,314 @@
+/* The safety filter under friendly and under hostile commands. */
+#include "bridge/safety.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdint.h>
+
+#define DT 0.002
+/* Velocities and accelerations are differences of positions divided by dt once and twice: the last
+ * bit of a position of a few rad, 4e-16, becomes 2e-13 and 1e-10; a margin of ten beside the
+ * limits. */
+#define VELOCITY_TOLERANCE     1e-11
+#define ACCELERATION_TOLERANCE 1e-8
+/* The test's own sum of a few hundred thousand velocities rounds otherwise than the filter's. */
+#define SUM_TOLERANCE 1e-10
+/* A target is reached when only rounding is left. */
+#define TARGET_TOLERANCE 1e-12
+
+static const cn_plant_info arm = {
+    .arm = "tester",
+    .joints = 3,
+    .joint = {{"hinge", "rad", -2, 3, 1.5, 10},
+              {"free", "rad", -INFINITY, INFINITY, 2.5, INFINITY},
+              {"slide", "m", 0.1, 0.15, 0.2, 50}},
+    .control_period_s = 0.05,
+    .servo_rate_hz = 500,
+};
+
+static cn_safety *make(const double *p)
+{
+    cn_error err = {0};
+    cn_safety *safety = NULL;
+    CN_ASSERT_OK(cn_safety_create(&arm, CN_SAFETY_RAMP_S, &safety, &err));
+    cn_arm_state at = {.joints = 3};
+    memcpy(at.position, p, 3 * sizeof *p);
+    cn_safety_begin(safety, &at);
+    return safety;
+}
+
+static cn_arm_command command(cn_command_mode mode, double a, double b, double c)
+{
+    return (cn_arm_command){.mode = mode, .joints = 3, .target = {a, b, c}};
+}
+
+static double draw(uint64_t *seed) /* uniform in [-1, 1); Knuth's MMIX generator */
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(*seed >> 11) / (double)(UINT64_C(1) << 52) - 1;
+}
+
+/* A command of one of many kinds of malice; false: none at all, stop. */
+static bool draw_command(uint64_t *seed, cn_command_mode mode, cn_arm_command *out)
+{
+    const double kind = draw(seed);
+    if (kind < -0.8)
+        return false;
+    const double size = kind < 0 ? 1 : kind < 0.5 ? 10 : kind < 0.8 ? 1e6 : 1e300;
+    *out = command(mode, size * draw(seed), size * draw(seed), size * draw(seed));
+    return true;
+}
+
+typedef struct motion {
+    double p[3], v[3];
+} motion;
+
+/* The promise, checked from outside: v and its change, and p, are within the limits. */
+static bool keeps_limits(const motion *from, const motion *to, double slack)
+{
+    for (int j = 0; j < 3; j++) {
+        const cn_plant_joint *joint = &arm.joint[j];
+        const double change = (to->v[j] - from->v[j]) / DT;
+        if (!isfinite(to->p[j]) || to->p[j] < joint->position_low - slack ||
+            to->p[j] > joint->position_high + slack ||
+            fabs(to->v[j]) > joint->velocity + VELOCITY_TOLERANCE ||
+            fabs(change) > joint->velocity / CN_SAFETY_RAMP_S + ACCELERATION_TOLERANCE) {
+            printf("\n    joint %d: p %.17g v %.17g a %.17g\n", j, to->p[j], to->v[j], change);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void attack(cn_command_mode mode, uint64_t seed, int commands)
+{
+    motion now = {.p = {0.5, 0, 0.12}};
+    cn_safety *safety = make(now.p);
+    cn_arm_command wanted, out;
+    int broken = 0, moved = 0;
+    for (int i = 0; i < commands && !broken; i++) {
+        const bool any = draw_command(&seed, mode, &wanted);
+        const int held = 1 + (int)(20 * (1 + draw(&seed)));
+        for (int k = 0; k < held && !broken; k++) {
+            cn_safety_next(safety, any ? &wanted : NULL, DT, &out);
+            motion next;
+            for (int j = 0; j < 3; j++) {
+                const double t = out.target[j];
+                const bool velocity = out.mode == CN_COMMAND_VELOCITY;
+                next.v[j] = velocity ? t : (t - now.p[j]) / DT;
+                next.p[j] = velocity ? now.p[j] + t * DT : t;
+                moved += next.v[j] != 0;
+            }
+            broken += !keeps_limits(&now, &next, mode == CN_COMMAND_VELOCITY ? SUM_TOLERANCE : 0);
+            now = next;
+        }
+    }
+    CU_ASSERT_EQUAL(broken, 0);
+    CU_ASSERT_TRUE(moved > commands);
+    cn_safety_destroy(&safety);
+    CU_ASSERT_PTR_NULL(safety);
+}
+
+static void test_safety_limits_hold_under_position_attack(void)
+{
+    attack(CN_COMMAND_POSITION, 1, 20000);
+}
+
+static void test_safety_limits_hold_under_velocity_attack(void)
+{
+    attack(CN_COMMAND_VELOCITY, 2, 20000);
+}
+
+static void test_safety_reaches_a_target_without_overshoot(void)
+{
+    const double start[3] = {-2, 1, 0.1};
+    cn_safety *safety = make(start);
+    const cn_arm_command wanted = command(CN_COMMAND_POSITION, 2.7, -1, 0.14);
+    cn_arm_command out;
+    bool over = false;
+    const int ticks = (int)(4.7 / 1.5 / DT + 2 * CN_SAFETY_RAMP_S / DT);
+    for (int i = 0; i < ticks; i++) {
+        cn_safety_next(safety, &wanted, DT, &out);
+        over = over || out.target[0] > 2.7 + TARGET_TOLERANCE ||
+               out.target[1] < -1 - TARGET_TOLERANCE || out.target[2] > 0.14 + TARGET_TOLERANCE;
+    }
+    CU_ASSERT_FALSE(over);
+    for (int j = 0; j < 3; j++)
+        CU_ASSERT_DOUBLE_EQUAL(out.target[j], wanted.target[j], TARGET_TOLERANCE);
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_ramp_is_the_time_to_full_speed(void)
+{
+    const double start[3] = {0, 0, 0.12};
+    cn_safety *safety = make(start);
+    const cn_arm_command wanted = command(CN_COMMAND_VELOCITY, 99, 99, 0);
+    cn_arm_command out;
+    for (int i = 0; i < (int)(CN_SAFETY_RAMP_S / DT + 0.5); i++) {
+        CU_ASSERT_TRUE(i == 0 || out.target[0] < 1.5);
+        cn_safety_next(safety, &wanted, DT, &out);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(out.target[0], 1.5, VELOCITY_TOLERANCE);
+    CU_ASSERT_DOUBLE_EQUAL(out.target[1], 2.5, VELOCITY_TOLERANCE);
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_target_outside_ends_at_the_limit(void)
+{
+    const double start[3] = {0, 0, 0.12};
+    cn_safety *safety = make(start);
+    const cn_arm_command wanted = command(CN_COMMAND_POSITION, 99, 0, -99);
+    cn_arm_command out;
+    for (int i = 0; i < 2000; i++)
+        cn_safety_next(safety, &wanted, DT, &out);
+    CU_ASSERT_DOUBLE_EQUAL(out.target[0], 3, TARGET_TOLERANCE);
+    CU_ASSERT_DOUBLE_EQUAL(out.target[2], 0.1, TARGET_TOLERANCE);
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_stop_is_smooth_and_holds(void)
+{
+    const double start[3] = {0, 0, 0.12};
+    cn_safety *safety = make(start);
+    const cn_arm_command wanted = command(CN_COMMAND_POSITION, 2, 9, 0.15);
+    cn_arm_command before, out;
+    for (int i = 0; i < 100; i++)
+        cn_safety_next(safety, &wanted, DT, &before);
+    cn_safety_next(safety, NULL, DT, &out);
+    CU_ASSERT_EQUAL(out.mode, CN_COMMAND_POSITION);
+    CU_ASSERT_TRUE(out.target[1] > before.target[1]); /* it cannot stop at once */
+    for (int i = 0; i < (int)(CN_SAFETY_RAMP_S / DT) + 1; i++)
+        cn_safety_next(safety, NULL, DT, &before);
+    for (int i = 0; i < 100; i++)
+        cn_safety_next(safety, NULL, DT, &out);
+    CU_ASSERT_EQUAL(memcmp(out.target, before.target, sizeof out.target), 0);
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_stop_of_a_velocity_ends_at_zero(void)
+{
+    const double start[3] = {0, 0, 0.12};
+    cn_safety *safety = make(start);
+    const cn_arm_command wanted = command(CN_COMMAND_VELOCITY, 1, -1, 0.1);
+    cn_arm_command out;
+    for (int i = 0; i < 50; i++)
+        cn_safety_next(safety, &wanted, DT, &out);
+    CU_ASSERT_TRUE(out.target[0] > 0 && out.target[1] < 0);
+    for (int i = 0; i < 50; i++)
+        cn_safety_next(safety, NULL, DT, &out);
+    CU_ASSERT_EQUAL(out.mode, CN_COMMAND_VELOCITY);
+    for (int j = 0; j < 3; j++)
+        CU_ASSERT_EQUAL(out.target[j], 0);
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_holds_before_the_first_command(void)
+{
+    const double start[3] = {0.3, -0.4, 0.11};
+    cn_safety *safety = make(start);
+    cn_arm_command out;
+    cn_safety_next(safety, NULL, DT, &out);
+    CU_ASSERT_EQUAL(out.mode, CN_COMMAND_POSITION);
+    CU_ASSERT_EQUAL(out.joints, 3);
+    CU_ASSERT_EQUAL(memcmp(out.target, start, sizeof start), 0);
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_outside_the_range_moves_only_inwards(void)
+{
+    const double start[3] = {3.2, 0, 0.09};
+    cn_safety *safety = make(start);
+    const cn_arm_command wanted = command(CN_COMMAND_POSITION, 99, 0, -99);
+    cn_arm_command out;
+    double last[3] = {3.2, 0, 0.09};
+    bool outwards = false, jumped = false;
+    for (int i = 0; i < 500; i++) {
+        cn_safety_next(safety, &wanted, DT, &out);
+        outwards = outwards || out.target[0] > last[0] + TARGET_TOLERANCE ||
+                   out.target[2] < last[2] - TARGET_TOLERANCE;
+        jumped = jumped || last[0] - out.target[0] > (1.5 + VELOCITY_TOLERANCE) * DT;
+        memcpy(last, out.target, sizeof last);
+    }
+    CU_ASSERT_FALSE(outwards);
+    CU_ASSERT_FALSE(jumped);
+    CU_ASSERT_DOUBLE_EQUAL(out.target[0], 3, TARGET_TOLERANCE);
+    CU_ASSERT_DOUBLE_EQUAL(out.target[2], 0.1, TARGET_TOLERANCE);
+    cn_safety_destroy(&safety);
+}
+
+/* An arm that follows only 90 % of a velocity must still be driven to the end of its range, and an
+ * arm that follows more must be stopped before it. */
+static void test_safety_measurement_removes_the_drift_of_velocities(void)
+{
+    const double follows[] = {0.9, 1.1};
+    for (int k = 0; k < 2; k++) {
+        cn_arm_state at = {.joints = 3, .position = {0, 0, 0.12}};
+        cn_safety *safety = make(at.position);
+        const cn_arm_command wanted = command(CN_COMMAND_VELOCITY, 0.5, 0, 0);
+        cn_arm_command out;
+        for (int i = 0; i < 10000; i++) {
+            cn_safety_next(safety, &wanted, DT, &out);
+            at.position[0] += follows[k] * out.target[0] * DT;
+            cn_safety_measure(safety, &at, DT);
+        }
+        /* Half a second at a tenth of 0.5 rad/s is the drift that the slow pull leaves. */
+        CU_ASSERT_DOUBLE_EQUAL(at.position[0], 3, 0.5 * 0.1 * 0.5);
+        cn_safety_destroy(&safety);
+    }
+}
+
+static void test_safety_check_names_joint_and_value(void)
+{
+    const double start[3] = {0, 0, 0.12};
+    cn_error err = {0};
+    cn_safety *safety = make(start);
+    cn_arm_command c = command(CN_COMMAND_POSITION, 0, 1e300, 0);
+    CN_ASSERT_OK(cn_safety_check(safety, &c, &err));
+    c.target[1] = NAN;
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "joint 'free': target is nan",
+                    cn_safety_check(safety, &c, &err));
+    c.target[1] = -INFINITY;
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "joint 'free': target is -inf",
+                    cn_safety_check(safety, &c, &err));
+    c = command(CN_COMMAND_EFFORT, 0, 0, 0);
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "command mode 3 (effort)", cn_safety_check(safety, &c, &err));
+    c.mode = (cn_command_mode)17;
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "command mode 17", cn_safety_check(safety, &c, &err));
+    c = command(CN_COMMAND_VELOCITY, 0, 0, 0);
+    c.joints = 2;
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "a command for 2 joints: 'tester' has 3",
+                    cn_safety_check(safety, &c, &err));
+    cn_safety_destroy(&safety);
+}
+
+static void test_safety_create_refuses_limits_that_limit_nothing(void)
+{
+    cn_error err = {0};
+    cn_safety *safety = NULL;
+    cn_plant_info bad = arm;
+    bad.joint[0].velocity = INFINITY;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'hinge' has a velocity limit of inf",
+                    cn_safety_create(&bad, 0.05, &safety, &err));
+    bad = arm;
+    bad.joint[2].position_low = 1;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'slide' has the range 1 to 0.15 m",
+                    cn_safety_create(&bad, 0.05, &safety, &err));
+    bad = arm;
+    bad.joints = 0;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "0 joints", cn_safety_create(&bad, 0.05, &safety, &err));
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a ramp of 0 s", cn_safety_create(&arm, 0, &safety, &err));
+    CU_ASSERT_PTR_NULL(safety);
+}
+
+CN_TEST_MAIN("bridge.safety", T(test_safety_limits_hold_under_position_attack),
+             T(test_safety_limits_hold_under_velocity_attack),
+             T(test_safety_reaches_a_target_without_overshoot),
+             T(test_safety_ramp_is_the_time_to_full_speed),
+             T(test_safety_target_outside_ends_at_the_limit),
+             T(test_safety_stop_is_smooth_and_holds),
+             T(test_safety_stop_of_a_velocity_ends_at_zero),
+             T(test_safety_holds_before_the_first_command),
+             T(test_safety_outside_the_range_moves_only_inwards),
+             T(test_safety_measurement_removes_the_drift_of_velocities),
+             T(test_safety_check_names_joint_and_value),
+             T(test_safety_create_refuses_limits_that_limit_nothing))
