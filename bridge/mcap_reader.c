@@ -1,0 +1,573 @@
+/* Reading MCAP from front to back: record by record, opening one chunk after the other. Nothing
+ * that the file says is believed: every length is checked against the bytes that are there, so a
+ * file that was cut off yields its whole records and one that was damaged yields an error.
+ *
+ * Checksums of chunks are verified; those of the data section and the summary are not, since a
+ * linear reader neither needs the summary nor reads every byte before it. */
+#include "bridge/mcap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <lz4frame.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "bridge/mcap_format.h"
+
+typedef struct block {
+    uint8_t *data;
+    size_t size, capacity;
+} block;
+
+typedef struct channel {
+    char *topic;        /* NULL: not seen yet */
+    const char *schema; /* full message name, borrowed from the schemas */
+} channel;
+
+typedef struct metadata {
+    char *name, *key, *value;
+    struct metadata *next;
+} metadata;
+
+struct cn_mcap_reader {
+    int fd;
+    char *path;
+    uint64_t size; /* of the file when it was opened */
+
+    char **schema;    /* [schemas] full message names by id, NULL: not seen yet */
+    channel *channel; /* [channels] by id */
+    size_t schemas, channels;
+    metadata *metadata;
+
+    uint64_t here;   /* of the record in work, for messages */
+    uint64_t offset; /* of the next record in the file */
+    block record;    /* body of the current one */
+    block chunk;     /* the open chunk, uncompressed */
+    size_t at;       /* of the next record in it; chunk.size: none is open */
+    bool truncated;
+};
+
+/* ---- Bytes ---- */
+
+/* Makes room for `size` bytes; what was there before is lost. */
+static cn_status resize(cn_mcap_reader *r, block *b, uint64_t size, cn_error *err)
+{
+    if (size > b->capacity || !b->data) {
+        free(b->data);
+        b->size = b->capacity = 0;
+        b->data = size < SIZE_MAX ? malloc((size_t)size + 1) : NULL;
+        CN_FAIL_IF(!b->data, CN_ERR_MEMORY, err,
+                   "%s: no memory for a record of %" PRIu64 " bytes at byte %" PRIu64, r->path,
+                   size, r->here);
+        b->capacity = (size_t)size;
+    }
+    b->size = (size_t)size;
+    return CN_OK;
+}
+
+/* The unread part of a record's body. A field that isn't there sets `short_of` and reads as 0. */
+typedef struct fields {
+    const uint8_t *data;
+    size_t size;
+    bool short_of;
+} fields;
+
+static const uint8_t *take(fields *f, uint64_t size)
+{
+    if (f->short_of || size > f->size) {
+        f->short_of = true;
+        return NULL;
+    }
+    const uint8_t *at = f->data;
+    f->data += size;
+    f->size -= (size_t)size;
+    return at;
+}
+
+static uint64_t take_number(fields *f, int width)
+{
+    const uint8_t *at = take(f, (uint64_t)width);
+    return at ? cn_mcap_load(at, width) : 0;
+}
+
+/* A byte array with its length before it. */
+static fields take_sized(fields *f, int width)
+{
+    const uint64_t size = take_number(f, width);
+    const uint8_t *at = take(f, size);
+    return (fields){at, at ? (size_t)size : 0, f->short_of};
+}
+
+/* A string as C knows it, owned by the caller; *text is NULL when it is malformed or memory is out.
+ */
+static cn_status take_string(const cn_mcap_reader *r, fields *f, char **text, cn_error *err)
+{
+    *text = NULL;
+    const fields s = take_sized(f, 4);
+    CN_FAIL_IF(s.short_of || (s.size && memchr(s.data, '\0', s.size)), CN_ERR_FORMAT, err,
+               "%s: the record at byte %" PRIu64 " holds a malformed string", r->path, r->here);
+    *text = calloc(1, s.size + 1);
+    CN_FAIL_IF(!*text, CN_ERR_MEMORY, err, "%s: no memory for a string of %zu bytes", r->path,
+               s.size);
+    if (s.size)
+        memcpy(*text, s.data, s.size);
+    return CN_OK;
+}
+
+static cn_status malformed(const cn_mcap_reader *r, const char *what, cn_error *err)
+{
+    CN_FAIL(CN_ERR_FORMAT, err, "%s: the %s at byte %" PRIu64 " is shorter than its fields",
+            r->path, what, r->here);
+}
+
+static cn_status read_at(cn_mcap_reader *r, uint64_t offset, void *to, size_t size, cn_error *err)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(r->fd, (uint8_t *)to + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        CN_FAIL_IF(n <= 0, CN_ERR_IO, err, "%s: cannot read byte %" PRIu64 ": %s", r->path,
+                   offset + done, n < 0 ? strerror(errno) : "the file became shorter");
+        done += (size_t)n;
+    }
+    return CN_OK;
+}
+
+/* ---- Schemas, channels, metadata ---- */
+
+/* Makes room for number `id` in a table of `item` bytes each; new items are zero. */
+static cn_status grow_table(const cn_mcap_reader *r, void **table, size_t *count, uint16_t id,
+                            size_t item, cn_error *err)
+{
+    if (id < *count)
+        return CN_OK;
+    const size_t wanted = id + (size_t)1;
+    uint8_t *const grown = realloc(*table, wanted * item);
+    CN_FAIL_IF(!grown, CN_ERR_MEMORY, err, "%s: no memory for %zu channels", r->path, wanted);
+    memset(grown + *count * item, 0, (wanted - *count) * item);
+    *table = grown;
+    *count = wanted;
+    return CN_OK;
+}
+
+static cn_status read_schema(cn_mcap_reader *r, fields f, cn_error *err)
+{
+    const uint16_t id = (uint16_t)take_number(&f, 2);
+    void *table = r->schema;
+    const cn_status grown = grow_table(r, &table, &r->schemas, id, sizeof *r->schema, err);
+    r->schema = table;
+    CN_TRY(grown);
+    char *name = NULL;
+    CN_TRY(take_string(r, &f, &name, err));
+    cn_status status = CN_OK;
+    const char *const known = r->schema[id];
+    if (id == 0)
+        CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
+                        "%s: schema '%s' at byte %" PRIu64 " has number 0, expected 1 or more",
+                        r->path, name, r->here);
+    if (known && strcmp(known, name) != 0)
+        CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
+                        "%s: schema %u at byte %" PRIu64 " is '%s', before it was '%s'", r->path,
+                        id, r->here, name, known);
+    if (!known) {
+        r->schema[id] = name;
+        name = NULL;
+    }
+cleanup:
+    free(name);
+    return status;
+}
+
+static cn_status read_channel(cn_mcap_reader *r, fields f, cn_error *err)
+{
+    const uint16_t id = (uint16_t)take_number(&f, 2);
+    const uint16_t schema = (uint16_t)take_number(&f, 2);
+    void *table = r->channel;
+    const cn_status grown = grow_table(r, &table, &r->channels, id, sizeof *r->channel, err);
+    r->channel = table;
+    CN_TRY(grown);
+    char *topic = NULL;
+    CN_TRY(take_string(r, &f, &topic, err));
+    cn_status status = CN_OK;
+    channel *const c = &r->channel[id];
+    const char *const name = schema == 0 ? "" : schema < r->schemas ? r->schema[schema] : NULL;
+    if (!name)
+        CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
+                        "%s: channel '%s' at byte %" PRIu64 " uses schema %u, which is not there",
+                        r->path, topic, r->here, schema);
+    if (c->topic && (strcmp(c->topic, topic) != 0 || strcmp(c->schema, name) != 0))
+        CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
+                        "%s: channel %u at byte %" PRIu64
+                        " is '%s' of %s, before it was '%s' of %s",
+                        r->path, id, r->here, topic, name, c->topic, c->schema);
+    if (!c->topic) {
+        *c = (channel){topic, name};
+        topic = NULL;
+    }
+cleanup:
+    free(topic);
+    return status;
+}
+
+static void free_metadata(metadata *m)
+{
+    free(m->name);
+    free(m->key);
+    free(m->value);
+    free(m);
+}
+
+static cn_status read_metadata(cn_mcap_reader *r, fields f, cn_error *err)
+{
+    const fields whole = f;
+    fields name = take_sized(&f, 4);
+    fields map = take_sized(&f, 4);
+    if (name.short_of || map.short_of)
+        return malformed(r, "metadata", err);
+    while (map.size) {
+        metadata *const m = calloc(1, sizeof *m);
+        CN_FAIL_IF(!m, CN_ERR_MEMORY, err, "%s: no memory for metadata", r->path);
+        fields again = whole; /* every entry has its own copy of the name */
+        cn_status status = take_string(r, &again, &m->name, err);
+        if (status == CN_OK)
+            status = take_string(r, &map, &m->key, err);
+        if (status == CN_OK)
+            status = take_string(r, &map, &m->value, err);
+        if (status != CN_OK) {
+            free_metadata(m);
+            return status;
+        }
+        m->next = r->metadata;
+        r->metadata = m;
+    }
+    return CN_OK;
+}
+
+/* ---- Messages and chunks ---- */
+
+static cn_status read_message(const cn_mcap_reader *r, fields f, cn_mcap_record *out, cn_error *err)
+{
+    const uint16_t id = (uint16_t)take_number(&f, 2);
+    *out = (cn_mcap_record){
+        .sequence = (uint32_t)take_number(&f, 4),
+        .log_time = take_number(&f, 8),
+        .publish_time = take_number(&f, 8),
+    };
+    if (f.short_of)
+        return malformed(r, "message", err);
+    const channel *const c = id < r->channels ? &r->channel[id] : NULL;
+    CN_FAIL_IF(!c || !c->topic, CN_ERR_FORMAT, err,
+               "%s: the message at byte %" PRIu64 " is for channel %u, which is not there", r->path,
+               r->here, id);
+    out->topic = c->topic;
+    out->schema = c->schema;
+    out->data = f.data;
+    out->size = f.size;
+    return CN_OK;
+}
+
+static cn_status decompress_lz4(cn_mcap_reader *r, fields from, cn_error *err)
+{
+    LZ4F_dctx *context = NULL;
+    CN_FAIL_IF(LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)), CN_ERR_MEMORY,
+               err, "%s: no memory to decompress a chunk", r->path);
+    size_t used = 0, left = 1;
+    while (left && !LZ4F_isError(left)) {
+        size_t produced = r->chunk.size - used, consumed = from.size;
+        left =
+            LZ4F_decompress(context, r->chunk.data + used, &produced, from.data, &consumed, NULL);
+        used += produced;
+        take(&from, consumed);
+        if (!produced && !consumed)
+            break;
+    }
+    LZ4F_freeDecompressionContext(context);
+    CN_FAIL_IF(left || from.size || used != r->chunk.size, CN_ERR_FORMAT, err,
+               "%s: the chunk at byte %" PRIu64 " does not decompress: %zu of %zu bytes", r->path,
+               r->here, used, r->chunk.size);
+    return CN_OK;
+}
+
+static cn_status decompress(cn_mcap_reader *r, const char *compression, fields from, cn_error *err)
+{
+    if (strcmp(compression, "lz4") == 0)
+        return decompress_lz4(r, from, err);
+    if (strcmp(compression, "zstd") == 0) {
+        const size_t n = ZSTD_decompress(r->chunk.data, r->chunk.size, from.data, from.size);
+        CN_FAIL_IF(ZSTD_isError(n) || n != r->chunk.size, CN_ERR_FORMAT, err,
+                   "%s: the chunk at byte %" PRIu64 " does not decompress: %s", r->path, r->here,
+                   ZSTD_isError(n) ? ZSTD_getErrorName(n) : "another size than it says");
+        return CN_OK;
+    }
+    CN_FAIL_IF(*compression, CN_ERR_FORMAT, err,
+               "%s: the chunk at byte %" PRIu64
+               " is compressed as '%s'; this reader knows lz4 and zstd",
+               r->path, r->here, compression);
+    CN_FAIL_IF(from.size != r->chunk.size, CN_ERR_FORMAT, err,
+               "%s: the chunk at byte %" PRIu64 " has %zu bytes and says %zu", r->path, r->here,
+               from.size, r->chunk.size);
+    if (from.size)
+        memcpy(r->chunk.data, from.data, from.size);
+    return CN_OK;
+}
+
+/* Decompresses the chunk in `f` and makes it the open one. */
+static cn_status open_chunk(cn_mcap_reader *r, fields f, cn_error *err)
+{
+    take(&f, 8 + 8); /* first and last log time */
+    const uint64_t size = take_number(&f, 8);
+    const uint32_t crc = (uint32_t)take_number(&f, 4);
+    char *compression = NULL;
+    CN_TRY(take_string(r, &f, &compression, err));
+    cn_status status = CN_OK;
+    const fields packed = take_sized(&f, 8);
+    if (packed.short_of) {
+        status = malformed(r, "chunk", err);
+        goto cleanup;
+    }
+    if (size > CN_MCAP_CHUNK_MAX)
+        CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
+                        "%s: the chunk at byte %" PRIu64 " says %" PRIu64
+                        " bytes uncompressed, expected at most %" PRIu64,
+                        r->path, r->here, size, CN_MCAP_CHUNK_MAX);
+    CN_TRY_CLEANUP(resize(r, &r->chunk, size, err));
+    CN_TRY_CLEANUP(decompress(r, compression, packed, err));
+    const uint32_t found = cn_mcap_crc32(0, r->chunk.data, r->chunk.size);
+    if (crc != 0 && crc != found)
+        CN_FAIL_CLEANUP(CN_ERR_CHECKSUM, err,
+                        "%s: the chunk at byte %" PRIu64 " has checksum %08x, expected %08x",
+                        r->path, r->here, found, crc);
+    r->at = 0;
+cleanup:
+    if (status != CN_OK)
+        r->at = r->chunk.size = 0;
+    free(compression);
+    return status;
+}
+
+/* The next record of the open chunk. *found: it was a message. */
+static cn_status next_in_chunk(cn_mcap_reader *r, cn_mcap_record *out, bool *found, cn_error *err)
+{
+    fields rest = {r->chunk.data + r->at, r->chunk.size - r->at, false};
+    const uint8_t opcode = (uint8_t)take_number(&rest, 1);
+    const fields body = take_sized(&rest, 8);
+    if (body.short_of)
+        return malformed(r, "last record in the chunk", err);
+    if (opcode == CN_MCAP_SCHEMA)
+        CN_TRY(read_schema(r, body, err));
+    else if (opcode == CN_MCAP_CHANNEL)
+        CN_TRY(read_channel(r, body, err));
+    else if (opcode == CN_MCAP_MESSAGE)
+        CN_TRY(read_message(r, body, out, err));
+    else
+        CN_FAIL_IF(opcode <= CN_MCAP_OPCODE_LAST, CN_ERR_FORMAT, err,
+                   "%s: the chunk at byte %" PRIu64 " holds a record of kind %u, which is not "
+                   "allowed in a chunk",
+                   r->path, r->here, opcode);
+    *found = opcode == CN_MCAP_MESSAGE;
+    r->at = r->chunk.size - rest.size;
+    return CN_OK;
+}
+
+/* ---- The file ---- */
+
+/* The next record: opcode and length of its body; 0 and 0 when the file ends within it. */
+static cn_status peek(cn_mcap_reader *r, uint8_t *opcode, uint64_t *length, cn_error *err)
+{
+    uint8_t head[CN_MCAP_RECORD_HEAD];
+    *opcode = 0;
+    *length = 0;
+    r->here = r->offset;
+    if (r->size - r->here < sizeof head)
+        return CN_OK;
+    CN_TRY(read_at(r, r->here, head, sizeof head, err));
+    CN_FAIL_IF(head[0] == 0, CN_ERR_FORMAT, err,
+               "%s: there is no record at byte %" PRIu64 ", expected one", r->path, r->here);
+    const uint64_t size = cn_mcap_load(head + 1, 8);
+    if (size > r->size - r->here - sizeof head)
+        return CN_OK;
+    *opcode = head[0];
+    *length = size;
+    return CN_OK;
+}
+
+static cn_status read_body(cn_mcap_reader *r, uint64_t length, fields *out, cn_error *err)
+{
+    CN_TRY(resize(r, &r->record, length, err));
+    CN_TRY(read_at(r, r->here + CN_MCAP_RECORD_HEAD, r->record.data, r->record.size, err));
+    *out = (fields){r->record.data, r->record.size, false};
+    return CN_OK;
+}
+
+/* Whether the file ends as a finished one does: a footer was here, then the magic and no more. */
+static cn_status check_end(cn_mcap_reader *r, uint64_t after_footer, cn_error *err)
+{
+    uint8_t magic[CN_MCAP_MAGIC_SIZE];
+    r->truncated = r->size - after_footer < sizeof magic;
+    if (r->truncated)
+        return CN_OK;
+    CN_TRY(read_at(r, after_footer, magic, sizeof magic, err));
+    CN_FAIL_IF(memcmp(magic, CN_MCAP_MAGIC, sizeof magic) != 0, CN_ERR_FORMAT, err,
+               "%s: there is no MCAP magic after the footer, at byte %" PRIu64, r->path,
+               after_footer);
+    return CN_OK;
+}
+
+/* Takes in the next record and moves behind it. *found: it was a message, now in `out`. */
+static cn_status next_in_file(cn_mcap_reader *r, cn_mcap_record *out, bool *found, bool *end,
+                              cn_error *err)
+{
+    uint8_t opcode;
+    uint64_t length;
+    fields body;
+    CN_TRY(peek(r, &opcode, &length, err));
+    const uint64_t after = r->offset + CN_MCAP_RECORD_HEAD + length;
+    *end = opcode == 0 || opcode == CN_MCAP_FOOTER;
+    if (opcode == 0)
+        r->truncated = true;
+    if (opcode == CN_MCAP_FOOTER)
+        return check_end(r, after, err);
+    if (*end)
+        return CN_OK;
+    switch (opcode) {
+    case CN_MCAP_SCHEMA:
+    case CN_MCAP_CHANNEL:
+    case CN_MCAP_MESSAGE:
+    case CN_MCAP_CHUNK:
+        CN_TRY(read_body(r, length, &body, err));
+        break;
+    default: /* indexes, statistics, attachments, and what later versions add: stepped over */
+        r->offset = after;
+        return CN_OK;
+    }
+    if (opcode == CN_MCAP_SCHEMA)
+        CN_TRY(read_schema(r, body, err));
+    else if (opcode == CN_MCAP_CHANNEL)
+        CN_TRY(read_channel(r, body, err));
+    else if (opcode == CN_MCAP_MESSAGE)
+        CN_TRY(read_message(r, body, out, err));
+    else
+        CN_TRY(open_chunk(r, body, err));
+    *found = opcode == CN_MCAP_MESSAGE;
+    r->offset = after;
+    return CN_OK;
+}
+
+cn_status cn_mcap_next(cn_mcap_reader *r, cn_mcap_record *out, cn_error *err)
+{
+    *out = (cn_mcap_record){0};
+    for (bool found = false, end = false;;) {
+        if (r->at < r->chunk.size)
+            CN_TRY(next_in_chunk(r, out, &found, err));
+        else
+            CN_TRY(next_in_file(r, out, &found, &end, err));
+        if (found)
+            return CN_OK;
+        CN_FAIL_IF(end, CN_ERR_NOT_FOUND, err, "%s: no more messages", r->path);
+    }
+}
+
+void cn_mcap_rewind(cn_mcap_reader *r)
+{
+    r->offset = CN_MCAP_MAGIC_SIZE;
+    r->at = r->chunk.size = 0;
+    r->truncated = false;
+}
+
+int cn_mcap_truncated(const cn_mcap_reader *r)
+{
+    return r->truncated;
+}
+
+/* Steps over all records and takes in the metadata. A file damaged further on ends the walk here
+ * and becomes an error in cn_mcap_next, after the messages before the damage. */
+static cn_status collect_metadata(cn_mcap_reader *r, cn_error *err)
+{
+    uint8_t opcode;
+    uint64_t length;
+    fields body;
+    while (peek(r, &opcode, &length, NULL) == CN_OK && opcode != 0 && opcode != CN_MCAP_FOOTER) {
+        if (opcode == CN_MCAP_METADATA) {
+            CN_TRY(read_body(r, length, &body, err));
+            CN_TRY(read_metadata(r, body, err));
+        }
+        r->offset += CN_MCAP_RECORD_HEAD + length;
+    }
+    return CN_OK;
+}
+
+static cn_status open_file(cn_mcap_reader *r, cn_error *err)
+{
+    r->fd = open(r->path, O_RDONLY | O_CLOEXEC);
+    CN_FAIL_IF(r->fd < 0, errno == ENOENT ? CN_ERR_NOT_FOUND : CN_ERR_IO, err, "%s: %s", r->path,
+               strerror(errno));
+    struct stat info;
+    CN_FAIL_IF(fstat(r->fd, &info) != 0, CN_ERR_IO, err, "%s: %s", r->path, strerror(errno));
+    CN_FAIL_IF(!S_ISREG(info.st_mode), CN_ERR_IO, err, "%s: not a file", r->path);
+    r->size = (uint64_t)info.st_size;
+    char magic[CN_MCAP_MAGIC_SIZE] = {0};
+    if (r->size >= sizeof magic)
+        CN_TRY(read_at(r, 0, magic, sizeof magic, err));
+    CN_FAIL_IF(memcmp(magic, CN_MCAP_MAGIC, sizeof magic) != 0, CN_ERR_FORMAT, err,
+               "%s: not an MCAP file: it does not begin with MCAP's magic", r->path);
+    return CN_OK;
+}
+
+cn_status cn_mcap_open(const char *path, cn_mcap_reader **out, cn_error *err)
+{
+    *out = NULL;
+    cn_status status = CN_OK;
+    cn_mcap_reader *r = calloc(1, sizeof *r);
+    CN_FAIL_IF(!r, CN_ERR_MEMORY, err, "%s: no memory for a log reader", path);
+    r->fd = -1;
+    r->path = strdup(path);
+    if (!r->path)
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "%s: no memory for a log reader", path);
+    CN_TRY_CLEANUP(open_file(r, err));
+    cn_mcap_rewind(r);
+    CN_TRY_CLEANUP(collect_metadata(r, err));
+    cn_mcap_rewind(r);
+    *out = r;
+    r = NULL;
+cleanup:
+    cn_mcap_close(&r);
+    return status;
+}
+
+void cn_mcap_close(cn_mcap_reader **reader)
+{
+    cn_mcap_reader *const r = *reader;
+    if (!r)
+        return;
+    for (size_t id = 0; id < r->schemas; id++)
+        free(r->schema[id]);
+    for (size_t id = 0; id < r->channels; id++)
+        free(r->channel[id].topic);
+    free(r->schema);
+    free(r->channel);
+    while (r->metadata) {
+        metadata *const m = r->metadata;
+        r->metadata = m->next;
+        free_metadata(m);
+    }
+    free(r->record.data);
+    free(r->chunk.data);
+    if (r->fd >= 0)
+        close(r->fd);
+    free(r->path);
+    free(r);
+    *reader = NULL;
+}
+
+const char *cn_mcap_metadata_value(const cn_mcap_reader *r, const char *name, const char *key)
+{
+    for (const metadata *m = r->metadata; m; m = m->next)
+        if (strcmp(m->name, name) == 0 && strcmp(m->key, key) == 0)
+            return m->value;
+    return NULL;
+}
