@@ -236,7 +236,8 @@ static cn_status parse(cn_task *task, cn_error *err)
 {
     static const char *const keys[] = {"name",    "arm",        "model",        "control",
                                        "tracked", "reset",      "observations", "reward",
-                                       "success", "step_limit", "train",        NULL};
+                                       "success", "step_limit", "train",        "adapt",
+                                       NULL};
     const cn_yaml_node root = cn_yaml_root(task->document);
     cn_yaml_node node;
     long limit;
@@ -289,9 +290,9 @@ const cn_env_spec *cn_task_spec(const cn_task *task)
     return &task->spec;
 }
 
-bool cn_task_training(const cn_task *task, cn_yaml_node *out)
+bool cn_task_section(const cn_task *task, const char *name, cn_yaml_node *out)
 {
-    return cn_yaml_find(cn_yaml_root(task->document), "train", out);
+    return cn_yaml_find(cn_yaml_root(task->document), name, out);
 }
 
 const char *cn_task_path(const cn_task *task)

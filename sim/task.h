@@ -19,8 +19,8 @@ void cn_task_destroy(cn_task **task);
 /* The spec of an environment of this task. */
 const cn_env_spec *cn_task_spec(const cn_task *task);
 
-/* The `train:` section, for the learner to read with its own schema; false: there is none. */
-bool cn_task_training(const cn_task *task, cn_yaml_node *out);
+/* A section for the learner to read with its own schema, "train" or "adapt"; false: there is none. */
+bool cn_task_section(const cn_task *task, const char *name, cn_yaml_node *out);
 
 const char *cn_task_path(const cn_task *task);
 
