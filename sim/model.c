@@ -98,9 +98,13 @@ static cn_status attach_part(struct build *b, cn_yaml_node item, cn_error *err)
                             "site '%s' is not in the model so far; a part is attached to a "
                             "site",
                             place);
-    if (!mjs_attach(site, mjs_findBody(child, "world")->element, prefix, ""))
+    mjsElement *world = mjs_attach(site, mjs_findBody(child, "world")->element, prefix, "");
+    if (!world)
         CN_FAIL(CN_ERR_PHYSICS, err, "%s:%d: cannot attach: %s", cn_yaml_path(item),
                 cn_yaml_line(item), mjs_getError(b->part[0]));
+    /* What was the part's world becomes a mere frame at the site. */
+    mjsBody *body = mjs_asBody(world);
+    mjs_bodyToFrame(&body);
     return CN_OK;
 }
 
@@ -242,6 +246,7 @@ cn_status cn_model_build(cn_yaml_node section, mjModel **out, cn_error *err)
     struct build b = {.section = section};
     cn_status status = CN_OK;
     *out = NULL;
+    cn_mujoco_silence();
     CN_TRY_CLEANUP(assemble(&b, err));
     CN_TRY_CLEANUP(cn_mujoco_try(compile, &b, err));
     if (!b.model)

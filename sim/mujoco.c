@@ -26,9 +26,14 @@ static void install(void)
     mju_setLogHandler(take_message);
 }
 
-cn_status cn_mujoco_try(void (*call)(void *ctx), void *ctx, cn_error *err)
+void cn_mujoco_silence(void)
 {
     pthread_once(&install_once, install);
+}
+
+cn_status cn_mujoco_try(void (*call)(void *ctx), void *ctx, cn_error *err)
+{
+    cn_mujoco_silence();
     jmp_buf here;
     jmp_buf *const outer = landing;
     if (setjmp(here) != 0) {
