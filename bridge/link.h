@@ -1,5 +1,5 @@
-/* The controller's end of the wire: subscribes to a robot's state, sends it requests. Every wait has a
- * time-out; a robot that is not there is one clear error, not a hang. */
+/* The controller's end of the wire: subscribes to a robot's state, sends it requests. Every wait
+ * has a time-out; a robot that is not there is one clear error, not a hang. */
 #ifndef CN_BRIDGE_LINK_H
 #define CN_BRIDGE_LINK_H
 
@@ -18,13 +18,19 @@ typedef struct cn_frame {
     cn_arm_state state;
     uint64_t commands_refused;
     char last_refusal[128];
-    bool holding; /* the server has stopped the arm or was e-stopped */
+    bool holding;       /* the server follows no command: none is valid, or it was e-stopped */
+    bool estopped;      /* by an emergency stop, until a reset */
     const void *packed; /* the SensorFrame's bytes, valid until the next frame: for the log */
     uint32_t packed_size;
 } cn_frame;
 
 /* Connects, waits up to timeout_ms for RobotInfo, checks the protocol version.
- * @return CN_ERR_ARGUMENT (not an endpoint), CN_ERR_TIMEOUT (nobody there), CN_ERR_MISMATCH (version). */
+ * @return CN_ERR_ARGUMENT (not an endpoint), CN_ERR_TIMEOUT (nobody there), CN_ERR_MISMATCH
+ * (version), CN_ERR_FORMAT (what comes from there is not ours).
+ *
+ * Whatever asks the robot for something later returns CN_ERR_REFUSED with the server's words,
+ * CN_ERR_SAFETY while an emergency stop is latched, CN_ERR_TIMEOUT when no answer comes,
+ * CN_ERR_MISMATCH when the server was restarted since. */
 cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, cn_error *err);
 /* Releases the lease, closes the sockets. */
 void cn_link_destroy(cn_link **link);
@@ -39,13 +45,14 @@ cn_status cn_link_release(cn_link *link, cn_error *err);
 /* Resets the robot and waits for the first frame after it. */
 cn_status cn_link_reset(cn_link *link, uint64_t seed, bool goal_only, cn_frame *out, cn_error *err);
 
-/* Real time: sends a command and returns at once (never blocks; CN_ERR_IO when the queue is full). Its
- * sequence number goes to *sequence. The packed Command is kept for cn_link_last_command. */
+/* Real time: sends a command and returns at once (never blocks; CN_ERR_IO when the queue is full).
+ * Its sequence number goes to *sequence. The packed Command is kept for cn_link_last_command. */
 cn_status cn_link_command(cn_link *link, const cn_arm_command *command, uint64_t answers_frame,
                           int64_t valid_for_ns, uint64_t *sequence, cn_error *err);
 
-/* Real time: waits until deadline_ns (CLOCK_MONOTONIC) for a frame newer than the last one returned,
- * and returns the latest there is. @return CN_ERR_TIMEOUT when none came. */
+/* Real time: waits until deadline_ns (CLOCK_MONOTONIC) for a frame newer than the last one
+ * returned, and returns the latest there is. @return CN_ERR_TIMEOUT when none came; CN_ERR_MISMATCH
+ * when the server was restarted; CN_ERR_FORMAT. */
 cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_error *err);
 
 /* Lockstep: one command, one control period, one frame. */

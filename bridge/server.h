@@ -16,7 +16,7 @@
 typedef struct cn_server cn_server;
 
 typedef struct cn_server_config {
-    const char *endpoint; /* ZeroMQ endpoint of the state socket: tcp://*:5555, ipc:///tmp/arm */
+    const char *endpoint; /* ZeroMQ endpoint of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
     bool lockstep;        /* wait for Step requests instead of following the clock */
 } cn_server_config;
 

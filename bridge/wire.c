@@ -262,6 +262,7 @@ size_t cn_wire_pack_reply(const cn_wire_reply *reply, const cn_wire_info *info,
     pb_reply m = COLONNADE__V1__REPLY__INIT;
     m.id = reply->id;
     m.error = (char *)reply->error;
+    m.mode = (Colonnade__V1__ServerMode)reply->mode;
     if (info) {
         fill_info(info, &info_body);
         m.body_case = COLONNADE__V1__REPLY__BODY_INFO;
@@ -543,6 +544,7 @@ cn_status cn_wire_unpack_reply(cn_arena *arena, const void *data, size_t size,
     const pb_reply *m = colonnade__v1__reply__unpack(cn_arena_reset(arena), size, data);
     CN_FAIL_IF(!m, CN_ERR_FORMAT, err, "%zu bytes that are not a colonnade.v1.Reply", size);
     out->id = m->id;
+    out->mode = (cn_wire_mode)m->mode;
     copy_text(m->error, out->error, sizeof out->error);
     switch (m->body_case) {
     case COLONNADE__V1__REPLY__BODY_INFO:

@@ -97,6 +97,7 @@ typedef struct cn_wire_reply {
     char error[2 * CN_WIRE_TEXT]; /* empty: done */
     bool has_info, has_frame;
     uint64_t lease; /* 0: none */
+    cn_wire_mode mode;
 } cn_wire_reply;
 
 /* The topics of a State, which are its first byte: the tag of its body. A SUB socket may subscribe

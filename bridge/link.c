@@ -1,0 +1,394 @@
+/* The link: a SUB and a DEALER socket. Requests carry a number, and a reply with another number
+ * belongs to a request that was given up. In lockstep frames come with the replies, so only infos
+ * are subscribed to. */
+#include "bridge/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "base/clock.h"
+#include "bridge/endpoint.h"
+#include "bridge/server.h"
+#include "bridge/wire.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+enum {
+    REPLY_WAIT_MS = 2000,          /* for a request that only the server has to think about */
+    MOVE_WAIT_MS = 20000,          /* for one that moves a plant: a reset may take its time */
+    RELEASE_WAIT_MS = 200,         /* on the way out, when the robot may be gone */
+    MESSAGE_MAX = 4 * 1024 * 1024, /* bytes; a robot of somebody else's may send images */
+    COMMAND_HWM = 64,              /* commands on their way; beyond it the robot is not there */
+    STATE_HWM = 256,               /* frames that may wait while the policy learns */
+    LEASE_REAL_TIME_MS = 2000,     /* a controller that is silent so long may be replaced */
+    LEASE_LOCKSTEP_MS = 30000,     /* a trainer thinks longer between two steps */
+};
+
+struct cn_link {
+    char endpoint[CN_WIRE_ENDPOINT];
+    void *context, *state, *requests; /* ZeroMQ: context, SUB, DEALER */
+    cn_arena *arena;
+    cn_wire_info info;
+    uint64_t lease;      /* 0: none */
+    uint64_t next_id;    /* of the last request */
+    uint64_t sequence;   /* of the last command */
+    uint64_t last_frame; /* sequence of the last frame seen */
+    bool restarted;      /* an info of another session has come */
+    cn_wire_frame frame; /* the last frame seen */
+    uint32_t packed_size, command_size;
+    uint8_t *in, *packed; /* [MESSAGE_MAX] the message just received; the bytes of `frame` */
+    uint8_t out[CN_WIRE_REQUEST_MAX];
+    uint8_t command[CN_WIRE_REQUEST_MAX]; /* the last Command sent */
+};
+
+/* ---- Sockets ---- */
+
+static cn_status zmq_fail(const cn_link *link, const char *what, cn_error *err)
+{
+    CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", what, link->endpoint, zmq_strerror(zmq_errno()));
+}
+
+static void *open_socket(cn_link *link, int type, int hwm)
+{
+    void *socket = zmq_socket(link->context, type);
+    if (!socket)
+        return NULL;
+    const int linger = 0;
+    const int64_t largest = MESSAGE_MAX;
+    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    return socket;
+}
+
+/* Waits until the socket has a message; false when the deadline has passed or a signal came. Whole
+ * milliseconds are rounded up: a deadline is met late rather than by spinning. */
+static bool wait_readable(void *socket, int64_t deadline_ns)
+{
+    const int64_t left = deadline_ns - cn_clock_now();
+    const int64_t ms = left > 0 ? (left + NS_PER_MS - 1) / NS_PER_MS : 0;
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+    return zmq_poll(&item, 1, (long)ms) > 0;
+}
+
+/* @return bytes in link->in, or -1: nothing there. What is longer than the buffer, libzmq has not
+ * let in. */
+static int take_message(cn_link *link, void *socket)
+{
+    return zmq_recv(socket, link->in, MESSAGE_MAX, ZMQ_DONTWAIT);
+}
+
+/* ---- State ---- */
+
+static void keep_frame(cn_link *link, const cn_wire_frame *frame, const void *packed,
+                       uint32_t packed_size)
+{
+    link->frame = *frame;
+    link->last_frame = frame->sequence;
+    memcpy(link->packed, packed, packed_size);
+    link->packed_size = packed_size;
+}
+
+static void give_frame(const cn_link *link, cn_frame *out)
+{
+    const cn_wire_frame *frame = &link->frame;
+    out->sequence = frame->sequence;
+    out->resets = frame->resets;
+    out->received_ns = cn_clock_now();
+    out->state = frame->state;
+    out->commands_refused = frame->commands_refused;
+    memcpy(out->last_refusal, frame->last_refusal, sizeof out->last_refusal);
+    out->holding = frame->mode != CN_WIRE_ACTIVE;
+    out->estopped = frame->mode == CN_WIRE_ESTOPPED;
+    out->packed = link->packed;
+    out->packed_size = link->packed_size;
+}
+
+static cn_status fail_restarted(const cn_link *link, cn_error *err)
+{
+    CN_FAIL(CN_ERR_MISMATCH, err, "the robot at %s was restarted: connect again", link->endpoint);
+}
+
+/* Takes every State that is there; *newer: a frame newer than the last one was among them. */
+static cn_status drain_state(cn_link *link, bool *newer, cn_error *err)
+{
+    bool is_frame;
+    cn_wire_info info;
+    cn_wire_frame frame;
+    const void *packed;
+    uint32_t packed_size;
+    *newer = false;
+    for (int size; (size = take_message(link, link->state)) >= 0;) {
+        CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, &link->info.plant,
+                                    &is_frame, &info, &frame, &packed, &packed_size, err));
+        if (!is_frame) {
+            link->restarted = link->restarted || info.session != link->info.session;
+        } else if (frame.sequence > link->last_frame) {
+            keep_frame(link, &frame, packed, packed_size);
+            *newer = true;
+        }
+    }
+    return link->restarted ? fail_restarted(link, err) : CN_OK;
+}
+
+cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_error *err)
+{
+    bool newer;
+    /* Answers to commands that were refused: the frames tell it too. Left alone they would fill the
+     * queue, and the next reply would be lost. */
+    while (take_message(link, link->requests) >= 0)
+        ;
+    CN_TRY(drain_state(link, &newer, err));
+    while (!newer) {
+        CN_FAIL_IF(!wait_readable(link->state, deadline_ns), CN_ERR_TIMEOUT, err,
+                   "no frame from the robot at %s", link->endpoint);
+        CN_TRY(drain_state(link, &newer, err));
+    }
+    give_frame(link, out);
+    return CN_OK;
+}
+
+/* ---- Requests ---- */
+
+static cn_status send_request(cn_link *link, cn_wire_request *request, cn_error *err)
+{
+    request->id = ++link->next_id;
+    request->lease = link->lease;
+    const size_t size = cn_wire_pack_request(request, link->out);
+    CN_FAIL_IF(zmq_send(link->requests, link->out, size, ZMQ_DONTWAIT) < 0, CN_ERR_IO, err,
+               "the robot at %s takes no more requests: %s", link->endpoint,
+               zmq_strerror(zmq_errno()));
+    return CN_OK;
+}
+
+/* What a refusal means: after a restart nothing of before is valid, and saying so helps most. */
+static cn_status fail_refused(cn_link *link, const cn_wire_reply *reply, cn_error *err)
+{
+    bool newer;
+    if (drain_state(link, &newer, NULL) == CN_ERR_MISMATCH)
+        return fail_restarted(link, err);
+    CN_FAIL(reply->mode == CN_WIRE_ESTOPPED ? CN_ERR_SAFETY : CN_ERR_REFUSED, err,
+            "the robot at %s refuses: %s", link->endpoint, reply->error);
+}
+
+/* Sends a request and waits for its reply; a frame in it is kept. */
+static cn_status ask(cn_link *link, cn_wire_request *request, int wait_ms, cn_wire_reply *reply,
+                     cn_error *err)
+{
+    const int64_t deadline = cn_clock_now() + wait_ms * NS_PER_MS;
+    cn_wire_info info;
+    cn_wire_frame frame;
+    const void *packed;
+    uint32_t packed_size;
+    CN_TRY(send_request(link, request, err));
+    do {
+        int size;
+        while ((size = take_message(link, link->requests)) < 0) {
+            const bool readable = wait_readable(link->requests, deadline);
+            CN_FAIL_IF(!readable && cn_clock_now() >= deadline, CN_ERR_TIMEOUT, err,
+                       "the robot at %s has not answered for %g s: is it still running?",
+                       link->endpoint, wait_ms * 1e-3);
+        }
+        CN_TRY(cn_wire_unpack_reply(link->arena, link->in, (size_t)size, &link->info.plant, reply,
+                                    &info, &frame, &packed, &packed_size, err));
+    } while (reply->id != request->id);
+    if (reply->error[0] != '\0')
+        return fail_refused(link, reply, err);
+    if (reply->has_frame)
+        keep_frame(link, &frame, packed, packed_size);
+    return CN_OK;
+}
+
+static cn_status ask_for_frame(cn_link *link, cn_wire_request *request, cn_frame *out,
+                               cn_error *err)
+{
+    cn_wire_reply reply;
+    CN_TRY(ask(link, request, MOVE_WAIT_MS, &reply, err));
+    CN_FAIL_IF(!reply.has_frame, CN_ERR_FORMAT, err, "the robot at %s answers without a frame",
+               link->endpoint);
+    give_frame(link, out);
+    return CN_OK;
+}
+
+cn_status cn_link_acquire(cn_link *link, cn_error *err)
+{
+    cn_wire_reply reply;
+    const int64_t ms = link->info.lockstep ? LEASE_LOCKSTEP_MS : LEASE_REAL_TIME_MS;
+    cn_wire_request request = {.kind = CN_WIRE_ACQUIRE, .time_to_live_ns = ms * NS_PER_MS};
+    char host[CN_WIRE_TEXT / 2] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(request.text, sizeof request.text, "%s:%ld", host, (long)getpid());
+    CN_TRY(ask(link, &request, REPLY_WAIT_MS, &reply, err));
+    CN_FAIL_IF(reply.lease == 0, CN_ERR_FORMAT, err, "the robot at %s answers without a lease",
+               link->endpoint);
+    if (reply.lease != link->lease)
+        link->sequence = 0;
+    link->lease = reply.lease;
+    return CN_OK;
+}
+
+static cn_status release(cn_link *link, int wait_ms, cn_error *err)
+{
+    cn_wire_reply reply;
+    cn_wire_request request = {.kind = CN_WIRE_RELEASE};
+    if (link->lease == 0)
+        return CN_OK;
+    const cn_status status = ask(link, &request, wait_ms, &reply, err);
+    link->lease = 0;
+    return status;
+}
+
+cn_status cn_link_release(cn_link *link, cn_error *err)
+{
+    return release(link, REPLY_WAIT_MS, err);
+}
+
+cn_status cn_link_reset(cn_link *link, uint64_t seed, bool goal_only, cn_frame *out, cn_error *err)
+{
+    cn_wire_request request = {.kind = CN_WIRE_RESET, .seed = seed, .goal_only = goal_only};
+    return ask_for_frame(link, &request, out, err);
+}
+
+static cn_wire_request number_command(cn_link *link, cn_wire_kind kind,
+                                      const cn_arm_command *command, uint64_t answers_frame,
+                                      int64_t valid_for_ns)
+{
+    cn_wire_request request = {.kind = kind};
+    request.command = (cn_wire_command){
+        .sequence = ++link->sequence,
+        .answers_frame = answers_frame,
+        .valid_for_ns = valid_for_ns,
+        .command = *command,
+    };
+    link->command_size = (uint32_t)cn_wire_pack_command(&request.command, link->command);
+    return request;
+}
+
+cn_status cn_link_command(cn_link *link, const cn_arm_command *command, uint64_t answers_frame,
+                          int64_t valid_for_ns, uint64_t *sequence, cn_error *err)
+{
+    cn_wire_request request =
+        number_command(link, CN_WIRE_COMMAND, command, answers_frame, valid_for_ns);
+    *sequence = link->sequence;
+    return send_request(link, &request, err);
+}
+
+cn_status cn_link_step(cn_link *link, const cn_arm_command *command, cn_frame *out, cn_error *err)
+{
+    cn_wire_request request = number_command(link, CN_WIRE_STEP, command, link->last_frame, 0);
+    return ask_for_frame(link, &request, out, err);
+}
+
+cn_status cn_link_estop(cn_link *link, const char *reason, cn_error *err)
+{
+    cn_wire_reply reply;
+    cn_wire_request request = {.kind = CN_WIRE_ESTOP};
+    snprintf(request.text, sizeof request.text, "%s", reason);
+    return ask(link, &request, REPLY_WAIT_MS, &reply, err);
+}
+
+const void *cn_link_last_command(const cn_link *link, uint32_t *size)
+{
+    *size = link->command_size;
+    return link->command;
+}
+
+/* ---- Connecting ---- */
+
+static cn_status wait_for_info(cn_link *link, int timeout_ms, cn_error *err)
+{
+    const int64_t deadline = cn_clock_now() + timeout_ms * NS_PER_MS;
+    const void *packed;
+    uint32_t packed_size;
+    bool is_frame = true;
+    while (is_frame) {
+        const bool readable = wait_readable(link->state, deadline);
+        CN_FAIL_IF(!readable && cn_clock_now() >= deadline, CN_ERR_TIMEOUT, err,
+                   "no robot answers at %s: is `colonnade robot` running there?", link->endpoint);
+        const int size = take_message(link, link->state);
+        if (size >= 0)
+            CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, NULL, &is_frame,
+                                        &link->info, NULL, &packed, &packed_size, err));
+    }
+    CN_FAIL_IF(link->info.protocol_version != CN_PROTOCOL_VERSION, CN_ERR_MISMATCH, err,
+               "the robot at %s speaks protocol version %u, this program %d: update the older one",
+               link->endpoint, link->info.protocol_version, CN_PROTOCOL_VERSION);
+    return CN_OK;
+}
+
+static cn_status connect_sockets(cn_link *link, int timeout_ms, cn_error *err)
+{
+    char requests[CN_WIRE_ENDPOINT];
+    link->context = zmq_ctx_new();
+    if (link->context) {
+        link->state = open_socket(link, ZMQ_SUB, STATE_HWM);
+        link->requests = open_socket(link, ZMQ_DEALER, COMMAND_HWM);
+    }
+    if (!link->state || !link->requests)
+        return zmq_fail(link, "open sockets for", err);
+    zmq_setsockopt(link->state, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_INFO, 1);
+    if (zmq_connect(link->state, link->endpoint) != 0)
+        return zmq_fail(link, "connect to", err);
+    CN_TRY(wait_for_info(link, timeout_ms, err));
+    CN_TRY(cn_endpoint_of_requests(link->endpoint, link->info.request_endpoint, requests, err));
+    if (zmq_connect(link->requests, requests) != 0)
+        return zmq_fail(link, "connect to the request socket of", err);
+    if (!link->info.lockstep)
+        zmq_setsockopt(link->state, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_FRAME, 1);
+    return CN_OK;
+}
+
+cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, cn_error *err)
+{
+    cn_status status = CN_OK;
+    CN_TRY(cn_endpoint_check(endpoint, false, err));
+    cn_link *link = calloc(1, sizeof *link);
+    CN_FAIL_IF(!link, CN_ERR_MEMORY, err, "no memory for a link");
+    snprintf(link->endpoint, sizeof link->endpoint, "%s", endpoint);
+    link->in = malloc(MESSAGE_MAX);
+    link->packed = malloc(MESSAGE_MAX);
+    if (!link->in || !link->packed)
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a link's messages");
+    CN_TRY_CLEANUP(cn_arena_create(2 * MESSAGE_MAX, &link->arena, err));
+    CN_TRY_CLEANUP(connect_sockets(link, timeout_ms, err));
+    *out = link;
+    return CN_OK;
+
+cleanup:
+    cn_link_destroy(&link);
+    return status;
+}
+
+void cn_link_destroy(cn_link **link)
+{
+    if (!link || !*link)
+        return;
+    cn_link *l = *link;
+    release(l, RELEASE_WAIT_MS, NULL);
+    if (l->state)
+        zmq_close(l->state);
+    if (l->requests)
+        zmq_close(l->requests);
+    if (l->context)
+        zmq_ctx_term(l->context);
+    cn_arena_destroy(&l->arena);
+    free(l->in);
+    free(l->packed);
+    free(l);
+    *link = NULL;
+}
+
+const cn_plant_info *cn_link_info(const cn_link *link)
+{
+    return &link->info.plant;
+}
+
+bool cn_link_lockstep(const cn_link *link)
+{
+    return link->info.lockstep;
+}

@@ -1,0 +1,448 @@
+/* The robot server: two sockets, one plant, two clocks. Requests are taken between servo ticks, or,
+ * in lockstep, they are the ticks. The rules of who may command are in gate.c, the limits in
+ * safety.c. */
+#include "bridge/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "base/clock.h"
+#include "bridge/endpoint.h"
+#include "bridge/gate.h"
+
+#define INFO_PERIOD_NS (CN_NS_PER_S / 5)
+
+enum {
+    REQUESTS_A_TICK = 64,        /* a flood of requests must not hold up the servo */
+    IDENTITY_MAX = 255,          /* bytes of a ROUTER identity */
+    ZMQ_MESSAGE_MAX = 64 * 1024, /* bytes; libzmq closes the connection of whoever sends more */
+    ARENA_BYTES = 64 * 1024,     /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
+    SOCKET_HWM = 256,            /* messages; ten seconds of frames for a client that pauses */
+    LOCKSTEP_WAIT_MS = 50,       /* how long a lockstep server looks neither at stop nor at info */
+};
+
+struct cn_server {
+    cn_plant *plant; /* borrowed */
+    bool lockstep;
+    void *context, *state, *requests; /* ZeroMQ: context, XPUB, ROUTER */
+    cn_wire_info info;                /* also holds the request endpoint */
+    char state_endpoint[CN_WIRE_ENDPOINT];
+    cn_safety *safety;
+    cn_gate gate;
+    cn_arena *arena;
+    cn_wire_frame frame; /* the last one taken */
+    double servo_period_s;
+    int64_t servo_period_ns;
+    int ticks_per_frame;
+    int64_t info_due_ns;
+    uint64_t deadline_misses;
+    uint8_t in[CN_WIRE_REQUEST_MAX], out[CN_WIRE_STATE_MAX];
+};
+
+/* ---- Creation ---- */
+
+static cn_status zmq_fail(cn_error *err, const char *what, const char *endpoint)
+{
+    CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", what, endpoint, zmq_strerror(zmq_errno()));
+}
+
+static cn_status check_plant(const cn_plant *plant, bool lockstep, cn_error *err)
+{
+    const cn_plant_info *info = &plant->info;
+    const double ticks = info->control_period_s * info->servo_rate_hz;
+    CN_FAIL_IF(!(info->servo_rate_hz > 0 && ticks >= 1 && ticks <= 1e6), CN_ERR_ARGUMENT, err,
+               "arm '%s': a servo rate of %g Hz does not go with a control period of %g s",
+               info->arm, info->servo_rate_hz, info->control_period_s);
+    CN_FAIL_IF(fabs(ticks - round(ticks)) > 1e-6 * ticks, CN_ERR_ARGUMENT, err,
+               "arm '%s': a control period of %g s is %g servo periods: it must be a whole number",
+               info->arm, info->control_period_s, ticks);
+    CN_FAIL_IF(lockstep && !plant->advance, CN_ERR_ARGUMENT, err,
+               "arm '%s' lives in real time: only a simulated one can go in lockstep", info->arm);
+    CN_FAIL_IF(info->tracked < 0 || info->tracked > CN_MAX_TRACKED, CN_ERR_ARGUMENT, err,
+               "arm '%s' has %d tracked points: at most %d are possible", info->arm, info->tracked,
+               CN_MAX_TRACKED);
+    return CN_OK;
+}
+
+static void *open_socket(cn_server *server, int type)
+{
+    void *socket = zmq_socket(server->context, type);
+    if (!socket)
+        return NULL;
+    const int linger = 0, hwm = SOCKET_HWM, verbose = 1, wait_ms = LOCKSTEP_WAIT_MS;
+    const int64_t largest = ZMQ_MESSAGE_MAX;
+    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
+    if (type == ZMQ_XPUB) /* every subscriber is noticed, so that it learns the robot at once */
+        zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
+    return socket;
+}
+
+static cn_status bind_socket(void *socket, const char *endpoint, char *bound, cn_error *err)
+{
+    size_t size = CN_WIRE_ENDPOINT;
+    CN_TRY(cn_endpoint_claim(endpoint, err));
+    if (zmq_bind(socket, endpoint) != 0)
+        return zmq_fail(err, "bind", endpoint);
+    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size);
+    return CN_OK;
+}
+
+static cn_status bind_requests(cn_server *server, const char *state, cn_error *err)
+{
+    char endpoint[CN_WIRE_ENDPOINT + sizeof CN_ENDPOINT_REQUEST];
+    char *bound = server->info.request_endpoint;
+    if (cn_endpoint_is_ipc(state)) {
+        snprintf(endpoint, sizeof endpoint, "%s%s", state, CN_ENDPOINT_REQUEST);
+        return bind_socket(server->requests, endpoint, bound, err);
+    }
+    const int host = (int)(strrchr(state, ':') - state);
+    const int port = cn_endpoint_port(server->state_endpoint) + 1;
+    snprintf(endpoint, sizeof endpoint, "%.*s:%d", host, state, port);
+    if (port <= 65535 && bind_socket(server->requests, endpoint, bound, NULL) == CN_OK)
+        return CN_OK;
+    snprintf(endpoint, sizeof endpoint, "%.*s:*", host, state);
+    return bind_socket(server->requests, endpoint, bound, err);
+}
+
+static cn_status open_sockets(cn_server *server, const char *endpoint, cn_error *err)
+{
+    server->context = zmq_ctx_new();
+    if (server->context) {
+        server->state = open_socket(server, ZMQ_XPUB);
+        server->requests = open_socket(server, ZMQ_ROUTER);
+    }
+    if (!server->state || !server->requests)
+        return zmq_fail(err, "open sockets for", endpoint);
+    CN_TRY(bind_socket(server->state, endpoint, server->state_endpoint, err));
+    return bind_requests(server, endpoint, err);
+}
+
+cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_server **out,
+                           cn_error *err)
+{
+    cn_status status = CN_OK;
+    CN_TRY(cn_endpoint_check(config->endpoint, true, err));
+    CN_TRY(check_plant(plant, config->lockstep, err));
+    cn_server *server = calloc(1, sizeof *server);
+    CN_FAIL_IF(!server, CN_ERR_MEMORY, err, "no memory for a robot server");
+    server->plant = plant;
+    server->lockstep = config->lockstep;
+    server->servo_period_s = 1 / plant->info.servo_rate_hz;
+    server->servo_period_ns = (int64_t)llround(server->servo_period_s * 1e9);
+    server->ticks_per_frame = (int)lround(plant->info.control_period_s * plant->info.servo_rate_hz);
+    server->info.protocol_version = CN_PROTOCOL_VERSION;
+    server->info.session = cn_gate_token();
+    server->info.plant = plant->info;
+    server->info.lockstep = config->lockstep;
+    CN_TRY_CLEANUP(cn_safety_create(&server->info.plant, CN_SAFETY_RAMP_S, &server->safety, err));
+    CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
+    cn_gate_begin(&server->gate, server->safety);
+    CN_TRY_CLEANUP(open_sockets(server, config->endpoint, err));
+    *out = server;
+    return CN_OK;
+
+cleanup:
+    cn_server_destroy(&server);
+    return status;
+}
+
+void cn_server_destroy(cn_server **server)
+{
+    if (!server || !*server)
+        return;
+    cn_server *s = *server;
+    /* While the sockets still listen nobody else can have bound these paths. */
+    cn_endpoint_remove(s->state_endpoint);
+    cn_endpoint_remove(s->info.request_endpoint);
+    if (s->state)
+        zmq_close(s->state);
+    if (s->requests)
+        zmq_close(s->requests);
+    if (s->context)
+        zmq_ctx_term(s->context);
+    cn_arena_destroy(&s->arena);
+    cn_safety_destroy(&s->safety);
+    free(s);
+    *server = NULL;
+}
+
+/* ---- Frames ---- */
+
+static cn_status take_frame(cn_server *server, cn_error *err)
+{
+    cn_wire_frame *frame = &server->frame;
+    const cn_gate *gate = &server->gate;
+    CN_TRY(server->plant->read(server->plant, &frame->state, err));
+    cn_safety_measure(server->safety, &frame->state, server->info.plant.control_period_s);
+    frame->sequence++;
+    frame->applied = gate->applied;
+    frame->mode = cn_gate_mode(gate, cn_clock_now());
+    frame->commands_applied = gate->commands_applied;
+    frame->commands_refused = gate->commands_refused;
+    frame->watchdog_stops = gate->watchdog_stops;
+    frame->deadline_misses = server->deadline_misses;
+    memcpy(frame->last_refusal, gate->last_refusal, sizeof frame->last_refusal);
+    return CN_OK;
+}
+
+/* Nobody waits for a slow subscriber: what its queue cannot hold is lost to it. */
+static void publish_frame(cn_server *server)
+{
+    const size_t size = cn_wire_pack_frame(&server->frame, &server->info.plant, server->out);
+    zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
+}
+
+/* Several times a second, and to every new subscriber at once. */
+static void publish_info(cn_server *server)
+{
+    const int64_t now = cn_clock_now();
+    uint8_t subscription[16];
+    bool due = now >= server->info_due_ns;
+    while (zmq_recv(server->state, subscription, sizeof subscription, ZMQ_DONTWAIT) > 0)
+        due = due || subscription[0] == 1;
+    if (!due)
+        return;
+    server->info_due_ns = now + INFO_PERIOD_NS;
+    const size_t size = cn_wire_pack_info(&server->info, server->out);
+    zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
+}
+
+/* ---- The servo ---- */
+
+static cn_status servo_tick(cn_server *server, const cn_arm_command *wanted, cn_error *err)
+{
+    cn_plant *plant = server->plant;
+    cn_arm_command command;
+    cn_safety_next(server->safety, wanted, server->servo_period_s, &command);
+    CN_TRY(plant->command(plant, &command, err));
+    return plant->advance ? plant->advance(plant, server->servo_period_s, err) : CN_OK;
+}
+
+static cn_status step(cn_server *server, cn_error *err)
+{
+    for (int tick = 0; tick < server->ticks_per_frame; tick++)
+        CN_TRY(servo_tick(server, &server->gate.applied.command, err));
+    CN_TRY(take_frame(server, err));
+    publish_frame(server);
+    return CN_OK;
+}
+
+/* A whole reset puts the arm somewhere else, at rest: the filter starts again from there. */
+static cn_status reset(cn_server *server, const cn_wire_request *request, cn_error *err)
+{
+    cn_plant *plant = server->plant;
+    if (plant->reset) {
+        CN_TRY(plant->reset(plant, request->seed, request->goal_only, err));
+        if (!request->goal_only) {
+            CN_TRY(plant->read(plant, &server->frame.state, err));
+            cn_safety_begin(server->safety, &server->frame.state);
+        }
+    }
+    server->frame.resets++;
+    CN_TRY(take_frame(server, err));
+    publish_frame(server);
+    return CN_OK;
+}
+
+/* ---- Requests ---- */
+
+/* Carries out a request. *refusal says why it was not; the status is the plant's. */
+static cn_status serve(cn_server *server, const cn_wire_request *request, cn_wire_reply *reply,
+                       cn_error *refusal, cn_error *err)
+{
+    cn_gate *gate = &server->gate;
+    const int64_t now = cn_clock_now();
+    const bool is_step = request->kind == CN_WIRE_STEP;
+    cn_status allowed = CN_OK;
+    switch (request->kind) {
+    case CN_WIRE_GET_INFO:
+        reply->has_info = true;
+        break;
+    case CN_WIRE_ACQUIRE:
+        allowed = cn_gate_acquire(gate, request->lease, request->text, request->time_to_live_ns,
+                                  now, refusal);
+        reply->lease = allowed == CN_OK ? gate->lease : 0;
+        break;
+    case CN_WIRE_RELEASE:
+        cn_gate_release(gate, request->lease, now, refusal);
+        break;
+    case CN_WIRE_COMMAND:
+    case CN_WIRE_STEP:
+        if (is_step != server->lockstep) {
+            cn_error_set(refusal, CN_ERR_REFUSED, __FILE__, __LINE__,
+                         is_step ? "this robot follows the clock: send Command, not Step"
+                                 : "this robot goes in lockstep: send Step, not Command");
+            cn_gate_refuse(gate, refusal->message);
+            break;
+        }
+        allowed = cn_gate_command(gate, request->lease, &request->command, !is_step, now, refusal);
+        reply->has_frame = is_step && allowed == CN_OK;
+        return reply->has_frame ? step(server, err) : CN_OK;
+    case CN_WIRE_RESET:
+        allowed = cn_gate_reset(gate, request->lease, request->goal_only, now, refusal);
+        reply->has_frame = allowed == CN_OK;
+        return reply->has_frame ? reset(server, request, err) : CN_OK;
+    case CN_WIRE_ESTOP:
+        cn_gate_estop(gate, request->text);
+        break;
+    case CN_WIRE_NOTHING:
+        cn_error_set(refusal, CN_ERR_REFUSED, __FILE__, __LINE__,
+                     "a request that protocol version %d does not know", CN_PROTOCOL_VERSION);
+        cn_gate_refuse(gate, refusal->message);
+        break;
+    }
+    return CN_OK;
+}
+
+/* Takes the parts of one message. @return its size, beyond CN_WIRE_REQUEST_MAX when it is cut off,
+ * 0 when it has not one part; -1: no message. */
+static int receive(cn_server *server, uint8_t *identity, int *identity_size, int flags)
+{
+    int more = 0, parts = 0, size = 0;
+    size_t more_size = sizeof more;
+    *identity_size = zmq_recv(server->requests, identity, IDENTITY_MAX, flags);
+    if (*identity_size < 0)
+        return -1;
+    while (zmq_getsockopt(server->requests, ZMQ_RCVMORE, &more, &more_size) == 0 && more) {
+        size = zmq_recv(server->requests, server->in, sizeof server->in, ZMQ_DONTWAIT);
+        parts++;
+    }
+    return parts == 1 && size > 0 ? size : 0;
+}
+
+static void answer(cn_server *server, const uint8_t *identity, int identity_size,
+                   const cn_wire_reply *reply)
+{
+    const size_t size = cn_wire_pack_reply(reply, reply->has_info ? &server->info : NULL,
+                                           reply->has_frame ? &server->frame : NULL,
+                                           &server->info.plant, server->out);
+    zmq_send(server->requests, identity, (size_t)identity_size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(server->requests, server->out, size, ZMQ_DONTWAIT);
+}
+
+/* One request, if there is one. A Command that passes has no answer. A plant that fails ends the
+ * server, but not before the one who asked has been told. */
+static cn_status handle_request(cn_server *server, int flags, bool *any, cn_error *err)
+{
+    uint8_t identity[IDENTITY_MAX];
+    int identity_size;
+    cn_wire_request request;
+    cn_wire_reply reply = {0};
+    cn_error refusal = {0}, failure = {0};
+    cn_status status = CN_OK;
+    const int size = receive(server, identity, &identity_size, flags);
+    *any = size >= 0;
+    if (!*any)
+        return CN_OK;
+    if (cn_wire_unpack_request(server->arena, server->in, (size_t)size, &request, &refusal) ==
+        CN_OK)
+        status = serve(server, &request, &reply, &refusal, &failure);
+    else
+        cn_gate_refuse(&server->gate, refusal.message);
+    const char *error = status == CN_OK ? refusal.message : failure.message;
+    if (request.kind != CN_WIRE_COMMAND || error[0] != '\0') {
+        reply.id = request.id;
+        reply.mode = cn_gate_mode(&server->gate, cn_clock_now());
+        reply.has_frame = reply.has_frame && status == CN_OK;
+        snprintf(reply.error, sizeof reply.error, "%.*s", (int)sizeof reply.error - 1, error);
+        answer(server, identity, identity_size, &reply);
+    }
+    if (status != CN_OK && err)
+        *err = failure;
+    return status;
+}
+
+/* ---- The two clocks ---- */
+
+static cn_status run_lockstep(cn_server *server, const atomic_bool *stop, cn_error *err)
+{
+    bool any;
+    while (!atomic_load(stop)) {
+        CN_TRY(handle_request(server, 0, &any, err));
+        publish_info(server);
+    }
+    return CN_OK;
+}
+
+static cn_status real_time_tick(cn_server *server, uint64_t tick, cn_error *err)
+{
+    bool any = true;
+    for (int i = 0; i < REQUESTS_A_TICK && any; i++)
+        CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
+    CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
+    if (tick % (uint64_t)server->ticks_per_frame == 0) {
+        CN_TRY(take_frame(server, err));
+        publish_frame(server);
+    }
+    publish_info(server);
+    return CN_OK;
+}
+
+/* Sleeps until the next tick is due. One that is late is counted, and periods that have gone by are
+ * skipped, not caught up with: a burst of commands would be worse than a pause. */
+static void sleep_to_next(cn_server *server, int64_t *deadline)
+{
+    *deadline += server->servo_period_ns;
+    const int64_t late = cn_clock_now() - *deadline;
+    if (late > 0) {
+        server->deadline_misses++;
+        *deadline += (late / server->servo_period_ns + 1) * server->servo_period_ns;
+    }
+    cn_clock_sleep_until(*deadline);
+}
+
+static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_error *err)
+{
+    int64_t deadline = cn_clock_now();
+    for (uint64_t tick = 0; !atomic_load(stop); tick++) {
+        CN_TRY(real_time_tick(server, tick, err));
+        sleep_to_next(server, &deadline);
+    }
+    const int braking = (int)ceil(CN_SAFETY_RAMP_S / server->servo_period_s) + 1;
+    for (int tick = 0; tick < braking; tick++) {
+        CN_TRY(servo_tick(server, NULL, err));
+        sleep_to_next(server, &deadline);
+    }
+    return CN_OK;
+}
+
+cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err)
+{
+    CN_TRY(server->plant->read(server->plant, &server->frame.state, err));
+    cn_safety_begin(server->safety, &server->frame.state);
+    return server->lockstep ? run_lockstep(server, stop, err) : run_real_time(server, stop, err);
+}
+
+cn_server_stats cn_server_statistics(const cn_server *server)
+{
+    const cn_gate *gate = &server->gate;
+    cn_server_stats stats = {
+        .frames = server->frame.sequence,
+        .commands_applied = gate->commands_applied,
+        .commands_refused = gate->commands_refused,
+        .deadline_misses = server->deadline_misses,
+        .watchdog_stops = gate->watchdog_stops,
+    };
+    memcpy(stats.last_refusal, gate->last_refusal, sizeof stats.last_refusal);
+    return stats;
+}
+
+const char *cn_server_state_endpoint(const cn_server *server)
+{
+    return server->state_endpoint;
+}
+
+const char *cn_server_request_endpoint(const cn_server *server)
+{
+    return server->info.request_endpoint;
+}
