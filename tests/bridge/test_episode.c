@@ -325,7 +325,25 @@ static void test_episode_survives_noise(void)
     remove(path);
 }
 
+/* A log of several chunks for test_mcap_readers.py, at $CN_SAMPLE/log.mcap if that is set. */
+static void test_episode_sample(void)
+{
+    const char *folder = getenv("CN_SAMPLE");
+    cn_log *log = begin_log();
+    put_ticks(log, 3000);
+    CU_ASSERT_TRUE(cn_log_event(log, "end", "time"));
+    CU_ASSERT_EQUAL(cn_log_dropped(log), 0);
+    end_log(log);
+    if (folder) {
+        char name[1024];
+        snprintf(name, sizeof name, "%s/log.mcap", folder);
+        CU_ASSERT_EQUAL(rename(path, name), 0);
+    }
+    remove(path);
+}
+
 CN_TEST_MAIN("bridge.episode", T(test_episode_is_what_was_logged),
              T(test_episode_may_lack_what_is_optional), T(test_episode_of_a_cut_log),
              T(test_episode_refuses_contradictions), T(test_episode_refuses_what_does_not_decode),
-             T(test_episode_is_a_log_of_ours), T(test_episode_survives_noise))
+             T(test_episode_is_a_log_of_ours), T(test_episode_survives_noise),
+             T(test_episode_sample))

@@ -469,9 +469,27 @@ static void test_mcap_checksum(void)
     CU_ASSERT_EQUAL(cn_mcap_crc32(cn_mcap_crc32(0, "1234", 4), "56789", 5), 0xCBF43926);
 }
 
+/* One file of each compression for test_mcap_readers.py, in the folder $CN_SAMPLE if that is set.
+ */
+static void test_mcap_samples(void)
+{
+    static const char *const names[] = {"none", "lz4", "zstd"};
+    const char *folder = getenv("CN_SAMPLE");
+    for (int c = CN_MCAP_NONE; c <= CN_MCAP_ZSTD; c++) {
+        write_file((cn_mcap_compression)c);
+        if (folder) {
+            char name[1024];
+            snprintf(name, sizeof name, "%s/%s.mcap", folder, names[c]);
+            CU_ASSERT_EQUAL(rename(path, name), 0);
+        }
+        remove(path);
+    }
+}
+
 CN_TEST_MAIN("bridge.mcap", T(test_mcap_round_trip), T(test_mcap_metadata),
              T(test_mcap_without_messages), T(test_mcap_flush_survives_a_kill),
              T(test_mcap_cut_anywhere), T(test_mcap_survives_mutations),
              T(test_mcap_finds_a_flipped_bit), T(test_mcap_refuses_wrong_records),
              T(test_mcap_refuses_wrong_chunks), T(test_mcap_open_errors),
-             T(test_mcap_writer_errors), T(test_mcap_full_disk), T(test_mcap_checksum))
+             T(test_mcap_writer_errors), T(test_mcap_full_disk), T(test_mcap_checksum),
+             T(test_mcap_samples))
