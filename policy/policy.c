@@ -124,16 +124,21 @@ cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth
                "an identity start needs the observation groups of the column before it");
     CN_TRY(grow_nets(p, c, growth, rng, err));
     CN_TRY(cn_normalizer_create(c->input_size, &p->normalizer[k], err));
+    cn_params_fill(p->params, p->log_std[k], column->log_std);
     if (growth == CN_GROW_IDENTITY) {
         cn_normalizer_copy(&p->normalizer[k], &p->normalizer[k - 1]);
-        memcpy(cn_params_slice(p->params, p->log_std[k]),
-               cn_params_slice(p->params, p->log_std[k - 1]),
-               (size_t)p->spec.action_size * sizeof(float));
-    } else {
-        cn_params_fill(p->params, p->log_std[k], column->log_std);
+        cn_policy_explore(p, k, k - 1, column->log_std);
     }
     p->columns++;
     return CN_OK;
+}
+
+void cn_policy_explore(cn_policy *p, int column, int from, float log_std)
+{
+    float *to = cn_params_slice(p->params, p->log_std[column]);
+    const float *old = cn_params_slice(p->params, p->log_std[from]);
+    for (int i = 0; i < p->spec.action_size; i++)
+        to[i] = fmaxf(old[i], log_std);
 }
 
 /* ---- Freezing ---- */

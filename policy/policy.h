@@ -7,6 +7,8 @@
 #include "policy/normalizer.h"
 #include "progressive/net.h"
 
+#define CN_PATH 1024 /* bytes of a path, NUL included */
+
 typedef struct cn_policy cn_policy;
 
 /* One column of actor and critic. */
@@ -20,10 +22,11 @@ typedef struct cn_policy_column {
     cn_lateral lateral;
     int adapter_size;
     float adapter_scale;
-    float log_std;             /* initial log standard deviation; ignored for an identity start */
+    float log_std;             /* initial log standard deviation; for an identity start, at least */
     bool frozen;
     uint64_t checksum;         /* of its parameters and normaliser, when frozen */
     char task[CN_NAME];        /* where it was learned, */
+    char task_file[CN_PATH];   /* its YAML, absolute, */
     char method[CN_NAME];      /* how: "ppo", "progressive", "finetune", "scratch" */
     uint64_t seed;
     int64_t steps;             /* and for how many env steps */
@@ -35,11 +38,14 @@ cn_policy_column cn_policy_column_default(void);
 cn_status cn_policy_create(const cn_env_spec *spec, cn_policy **out, cn_error *err);
 void cn_policy_destroy(cn_policy **policy);
 
-/* Adds a column. With an identity start its normaliser, its log std, and its outputs begin as those of
- * the column before, whose groups it must then share. On failure the policy is only good for
+/* Adds a column. With an identity start its normaliser and its outputs begin as those of the column
+ * before, whose groups it must then share; it explores at least as much as that column did. On failure the policy is only good for
  * cn_policy_destroy. */
 cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_growth growth,
                          cn_rng *rng, cn_error *err);
+
+/* Sets a column's log standard deviations to those of column `from`, raised to at least log_std. */
+void cn_policy_explore(cn_policy *policy, int column, int from, float log_std);
 
 /* Freezes a column: no gradient, and a checksum that save and load verify. */
 void cn_policy_freeze(cn_policy *policy, int column);

@@ -29,7 +29,7 @@ static json_t *column_to_json(const cn_policy_column *c)
 {
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016" PRIx64, c->checksum);
-    return json_pack("{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:I, s:I}",
+    return json_pack("{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I}",
                      "groups", ints_to_json(c->group, c->groups),
                      "hidden", ints_to_json(c->hidden, c->layers),
                      "activation", activation_words[c->activation],
@@ -39,6 +39,7 @@ static json_t *column_to_json(const cn_policy_column *c)
                      "frozen", c->frozen,
                      "checksum", checksum,
                      "task", c->task,
+                     "task_file", c->task_file,
                      "method", c->method,
                      "seed", (json_int_t)c->seed,
                      "steps", (json_int_t)c->steps);
@@ -158,28 +159,34 @@ static cn_status read_ints(const char *path, const char *what, const json_t *lis
     return CN_OK;
 }
 
+static cn_status read_text(const char *path, const char *what, const char *text, char *out,
+                           size_t size, cn_error *err)
+{
+    CN_FAIL_IF(strlen(text) >= size, CN_ERR_FORMAT, err, "%s: %s '%s' is longer than %zu bytes",
+               path, what, text, size - 1);
+    strcpy(out, text);
+    return CN_OK;
+}
+
 static cn_status read_name(const char *path, const char *what, const char *text, char out[CN_NAME],
                            cn_error *err)
 {
-    CN_FAIL_IF(strlen(text) >= CN_NAME, CN_ERR_FORMAT, err, "%s: %s '%s' is longer than %d bytes",
-               path, what, text, CN_NAME - 1);
-    strcpy(out, text);
-    return CN_OK;
+    return read_text(path, what, text, out, CN_NAME, err);
 }
 
 static cn_status read_column(const char *path, json_t *json, cn_policy_column *c, cn_error *err)
 {
     json_t *groups, *hidden;
-    const char *activation, *lateral, *checksum, *task, *method;
+    const char *activation, *lateral, *checksum, *task, *task_file, *method;
     double scale;
     int frozen, word = 0;
     json_int_t seed, steps;
     *c = (cn_policy_column){0};
-    CN_FAIL_IF(json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:I, s:I}",
+    CN_FAIL_IF(json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I}",
                            "groups", &groups, "hidden", &hidden, "activation", &activation,
                            "lateral", &lateral, "adapter_size", &c->adapter_size, "adapter_scale",
-                           &scale, "frozen", &frozen, "checksum", &checksum, "task", &task, "method",
-                           &method, "seed", &seed, "steps", &steps) != 0,
+                           &scale, "frozen", &frozen, "checksum", &checksum, "task", &task,
+                           "task_file", &task_file, "method", &method, "seed", &seed, "steps", &steps) != 0,
                CN_ERR_FORMAT, err, "%s: a column's description is incomplete", path);
     CN_TRY(read_ints(path, "groups", groups, CN_MAX_GROUPS, c->group, &c->groups, err));
     CN_TRY(read_ints(path, "hidden", hidden, CN_MAX_LAYERS, c->hidden, &c->layers, err));
@@ -188,6 +195,7 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
     CN_TRY(read_word(path, "lateral", lateral, lateral_words, 3, &word, err));
     c->lateral = (cn_lateral)word;
     CN_TRY(read_name(path, "task", task, c->task, err));
+    CN_TRY(read_text(path, "task file", task_file, c->task_file, sizeof c->task_file, err));
     CN_TRY(read_name(path, "method", method, c->method, err));
     c->adapter_scale = (float)scale;
     c->frozen = frozen != 0;

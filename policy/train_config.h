@@ -12,6 +12,7 @@
 /* X(name, default, low, high, help). The reference values are CleanRL's for continuous control (Huang
  * et al. 2022, "The 37 implementation details of PPO"), scaled to many environments. */
 #define CN_TRAIN_INT_TABLE(X)                                                                      \
+    X(steps, 1000000, 1, 1000000000000, "environment steps of the run")                            \
     X(envs, 64, 1, 65536, "environments stepped side by side")                                     \
     X(rollout_steps, 64, 1, 1000000, "steps of each environment between updates")                  \
     X(minibatches, 8, 1, 4096, "minibatches an epoch")                                             \

@@ -124,7 +124,7 @@ static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_erro
 static cn_status train(run *r, cn_error *err)
 {
     const int64_t start_ns = cn_clock_now();
-    cn_train_progress p = {.total_steps = r->job->steps};
+    cn_train_progress p = {.total_steps = r->job->config->steps};
     while (p.steps < p.total_steps && !r->report->stopped) {
         CN_TRY(iterate(r, &p, start_ns, err));
         r->report->steps = p.steps;

@@ -24,8 +24,7 @@ typedef struct cn_train_progress {
 
 typedef struct cn_train_job {
     cn_policy *policy;             /* borrowed; its last column is trained */
-    const cn_train_config *config; /* borrowed */
-    int64_t steps;                 /* environment steps; rounded up to whole rollouts */
+    const cn_train_config *config; /* borrowed; its steps are rounded up to whole rollouts */
     uint64_t seed;
     int threads;                   /* >= 1 */
     const char *folder;            /* exists; receives last.safetensors, best.safetensors, events.* */

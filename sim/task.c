@@ -310,6 +310,11 @@ const char *cn_task_joint_name(const cn_task *task, int joint)
     return task->joint[joint].name;
 }
 
+const char *cn_task_joint_unit(const cn_task *task, int joint)
+{
+    return task->model->jnt_type[task->joint[joint].id] == mjJNT_SLIDE ? "m" : "rad";
+}
+
 cn_joint_limits cn_task_joint_limits(const cn_task *task, int joint)
 {
     return task->joint[joint].limits;

@@ -27,6 +27,7 @@ const char *cn_task_path(const cn_task *task);
 /* Names of the commanded joints, in order, and their number. */
 int cn_task_joints(const cn_task *task);
 const char *cn_task_joint_name(const cn_task *task, int joint);
+const char *cn_task_joint_unit(const cn_task *task, int joint); /* "rad" or "m" */
 /* Position range (rad or m; -inf, inf when unlimited), velocity and effort limits of a joint. */
 typedef struct cn_joint_limits {
     double position_low, position_high;
