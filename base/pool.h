@@ -15,7 +15,7 @@ cn_status cn_pool_create(int threads, cn_pool **out, cn_error *err);
 void cn_pool_destroy(cn_pool **pool);
 
 /* Runs tasks 0..tasks-1 on all threads, the caller's among them, and returns when the last has
- * finished. Allocates nothing. */
+ * finished. Allocates nothing. One call at a time, and none from inside a task. */
 void cn_pool_run(cn_pool *pool, int tasks, cn_pool_task *run, void *ctx);
 
 int cn_pool_threads(const cn_pool *pool);

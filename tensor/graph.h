@@ -29,7 +29,7 @@ typedef enum cn_graph_mode { CN_INFERENCE, CN_TRAINING } cn_graph_mode;
 cn_status cn_graph_create(cn_params *params, cn_graph **out, cn_error *err);
 void cn_graph_destroy(cn_graph **graph);
 
-/* ---- Building. A node is [B, width]. A mistake makes the result -1 and is reported by finish. ---- */
+/* ---- Building. A mistake makes the result -1 and is reported by finish. ---- */
 
 /* Filled by the caller through cn_graph_value before forward. No gradient flows into an input. */
 cn_node cn_op_input(cn_graph *g, const char *name, int width);
@@ -56,18 +56,21 @@ cn_node cn_op_activation(cn_graph *g, cn_node x, cn_activation act);
  *   -> [B, 2]: column 0 log N(action; mean, exp(log_std)), column 1 the entropy. */
 cn_node cn_op_gaussian(cn_graph *g, cn_node mean, cn_param log_std, cn_node action);
 
-/* `groups` independent categorical choices: logits [B, groups * choices], chosen [B, groups] holding
- * whole numbers 0..choices-1 -> [B, 2]: column 0 the summed log-probability, column 1 the entropy. */
+/* Independent categorical choices: logits [B, groups * choices], chosen an input [B, groups] of
+ * whole numbers 0..choices-1 -> [B, 2]: column 0 the summed log-probability (NaN if a choice is
+ * outside), column 1 the entropy. */
 cn_node cn_op_categorical(cn_graph *g, cn_node logits, cn_node chosen, int groups, int choices);
 
 /* PPO's losses (Schulman et al. 2017, arXiv:1707.06347, eq. 7 and 9; value clipping as in OpenAI's
  * ppo2). The result is [B, 1]: the loss of each row,
- *   -min(r A, clip(r, 1-e, 1+e) A) - c_H H + c_V 1/2 max((v-R)^2, (v_old + clip(v-v_old, +-e_v) - R)^2)
- * with r = exp(log_prob - old_log_prob). Backward from it with seed 1/N makes the mean over N rows. */
+ *   -min(r A, clip(r, 1-e, 1+e) A) - c_H H
+ *   + c_V 1/2 max((v - R)^2, (v_old + clip(v - v_old, +-e_v) - R)^2)
+ * with r = exp(log_prob - old_log_prob). Backward from it with seed 1/N makes the mean over N rows.
+ */
 typedef struct cn_ppo_loss {
-    float clip;          /* e */
-    float value_clip;    /* e_v; <= 0: no clipping of the value */
-    float value_weight;  /* c_V */
+    float clip;           /* e */
+    float value_clip;     /* e_v; <= 0: no clipping of the value */
+    float value_weight;   /* c_V */
     float entropy_weight; /* c_H */
 } cn_ppo_loss;
 /* @param head      [B, 2] from cn_op_gaussian or cn_op_categorical
@@ -84,7 +87,7 @@ cn_node cn_op_squared_error(cn_graph *g, cn_node x, cn_node target);
 /* ---- Running. ---- */
 
 /* Checks shapes, plans the arena for up to max_rows rows, decides which nodes need a gradient (none
- * in CN_INFERENCE; frozen parameters and what only they feed need none).
+ * in CN_INFERENCE; frozen parameters and what only they feed need none: freeze before).
  * @return CN_ERR_SHAPE or CN_ERR_ARGUMENT naming the node, CN_ERR_MEMORY. */
 cn_status cn_graph_finish(cn_graph *g, int max_rows, cn_graph_mode mode, cn_error *err);
 
@@ -103,8 +106,8 @@ void cn_graph_bind_grads(cn_graph *g, float *grads);
 /* Evaluates every node on `rows` rows, 1 <= rows <= max_rows. */
 void cn_graph_forward(cn_graph *g, int rows);
 
-/* Back-propagates from `loss` ([B, 1]), each row seeded with `seed`, on the rows of the last forward.
- * Parameter gradients are added to the bound block. */
+/* Back-propagates from `loss` ([B, 1]), each row seeded with `seed`, on the rows of the last
+ * forward. Parameter gradients are added to the bound block. */
 void cn_graph_backward(cn_graph *g, cn_node loss, float seed);
 
 #endif

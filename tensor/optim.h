@@ -30,7 +30,11 @@ void cn_grads_zero(cn_params *params);
 void cn_grads_reduce(cn_params *params, float *const *shards, int count);
 
 /* Learning-rate and coefficient schedules over progress in [0, 1]. */
-typedef enum cn_schedule { CN_SCHEDULE_CONSTANT, CN_SCHEDULE_LINEAR, CN_SCHEDULE_COSINE } cn_schedule;
+typedef enum cn_schedule {
+    CN_SCHEDULE_CONSTANT,
+    CN_SCHEDULE_LINEAR,
+    CN_SCHEDULE_COSINE
+} cn_schedule;
 double cn_schedule_at(cn_schedule schedule, double start, double end, double progress);
 
 #endif

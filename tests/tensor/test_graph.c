@@ -1,5 +1,7 @@
 /* The graph: mistakes are named, gradients go where they are needed and nowhere else, fewer rows
  * than planned, the same bits every time. */
+#include "base/pool.h"
+#include "tensor/optim.h"
 #include "tests/tensor/gradcheck.h"
 
 /* ---- Mistakes. ---- */
@@ -296,6 +298,79 @@ static void test_same_inputs_same_bits(void)
     bench_destroy(&b.t);
 }
 
+/* One batch cut into shards, each with a graph and a gradient block of its own, all sharing params.
+ */
+enum { SHARDS = 6, SHARD_ROWS = 7, HIDDEN = 40 };
+
+typedef struct shards {
+    cn_params *params;
+    cn_graph *graphs[SHARDS];
+    cn_node x[SHARDS], loss[SHARDS];
+    float *grads[SHARDS];
+} shards;
+
+static void run_shard(void *ctx, int i)
+{
+    shards *s = ctx;
+    memset(s->grads[i], 0, cn_params_count(s->params) * sizeof(float));
+    cn_graph_forward(s->graphs[i], SHARD_ROWS);
+    cn_graph_backward(s->graphs[i], s->loss[i], 1.0f);
+}
+
+static void build_shard(shards *s, int i, cn_param W1, cn_param W2)
+{
+    cn_error err = {0};
+    cn_rng rng = cn_rng_make(11, (uint64_t)i);
+    CN_ASSERT_OK(cn_graph_create(s->params, &s->graphs[i], &err));
+    s->x[i] = cn_op_input(s->graphs[i], "x", HIDDEN);
+    const cn_node hidden = cn_op_linear(s->graphs[i], s->x[i], W1, -1, CN_TANH);
+    s->loss[i] = cn_op_linear(s->graphs[i], hidden, W2, -1, CN_IDENTITY);
+    CN_ASSERT_OK(cn_graph_finish(s->graphs[i], SHARD_ROWS, CN_TRAINING, &err));
+    for (int k = 0; k < SHARD_ROWS * HIDDEN; k++)
+        cn_graph_value(s->graphs[i], s->x[i])[k] = (float)cn_rng_normal(&rng);
+    s->grads[i] = calloc(cn_params_count(s->params), sizeof(float));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s->grads[i]);
+    cn_graph_bind_grads(s->graphs[i], s->grads[i]);
+}
+
+/* Each number of threads, many times, must give the bits of one thread. */
+static void test_shards_give_the_same_bits_on_any_threads(void)
+{
+    cn_error err = {0};
+    shards s = {0};
+    cn_rng rng = cn_rng_make(11, 99);
+    cn_param W1, W2;
+    CN_ASSERT_OK(cn_params_create(&s.params, &err));
+    CN_ASSERT_OK(cn_params_add(s.params, "W1", HIDDEN, HIDDEN, &W1, &err));
+    CN_ASSERT_OK(cn_params_add(s.params, "W2", 1, HIDDEN, &W2, &err));
+    cn_params_fill_orthogonal(s.params, W1, 1.0f, &rng);
+    cn_params_fill_orthogonal(s.params, W2, 1.0f, &rng);
+    for (int i = 0; i < SHARDS; i++)
+        build_shard(&s, i, W1, W2);
+    const size_t bytes = cn_params_count(s.params) * sizeof(float);
+    float *want = malloc(bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(want);
+    for (int threads = 1; threads <= 8; threads *= 2) {
+        cn_pool *pool;
+        CN_ASSERT_OK(cn_pool_create(threads, &pool, &err));
+        for (int repeat = 0; repeat < 50; repeat++) {
+            cn_pool_run(pool, SHARDS, run_shard, &s);
+            cn_grads_reduce(s.params, s.grads, SHARDS);
+            if (threads == 1 && repeat == 0)
+                memcpy(want, cn_params_grads(s.params), bytes);
+            CU_ASSERT_EQUAL(memcmp(want, cn_params_grads(s.params), bytes), 0);
+        }
+        cn_pool_destroy(&pool);
+    }
+    CU_ASSERT_TRUE(cn_grads_norm(s.params) > 0.1);
+    for (int i = 0; i < SHARDS; i++) {
+        cn_graph_destroy(&s.graphs[i]);
+        free(s.grads[i]);
+    }
+    free(want);
+    cn_params_destroy(&s.params);
+}
+
 /* Also after nodes whose number of columns fits no vector. */
 static void test_values_are_aligned(void)
 {
@@ -322,4 +397,5 @@ CN_TEST_MAIN("tensor.graph", T(test_finish_names_the_node_of_a_wrong_weight),
              T(test_nothing_flows_below_the_lowest_learning_slice),
              T(test_inference_keeps_no_gradients), T(test_backward_adds_to_parameters_only),
              T(test_gradients_go_to_the_bound_block), T(test_fewer_rows_than_planned),
-             T(test_same_inputs_same_bits), T(test_values_are_aligned))
+             T(test_same_inputs_same_bits), T(test_shards_give_the_same_bits_on_any_threads),
+             T(test_values_are_aligned))
