@@ -65,8 +65,7 @@ cn_node cn_op_categorical(cn_graph *g, cn_node logits, cn_node chosen, int group
  * ppo2). The result is [B, 1]: the loss of each row,
  *   -min(r A, clip(r, 1-e, 1+e) A) - c_H H
  *   + c_V 1/2 max((v - R)^2, (v_old + clip(v - v_old, +-e_v) - R)^2)
- * with r = exp(log_prob - old_log_prob). Backward from it with seed 1/N makes the mean over N rows.
- */
+ * with r = exp(log_prob - old_log_prob). Backward with seed 1/N gives the mean over N rows. */
 typedef struct cn_ppo_loss {
     float clip;           /* e */
     float value_clip;     /* e_v; <= 0: no clipping of the value */
