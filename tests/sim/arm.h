@@ -26,6 +26,9 @@ static const char arm_xml[] =
     "<actuator><position joint='shoulder' kp='200' dampratio='1'/>"
     "<position joint='elbow' kp='100' dampratio='1'/></actuator></mujoco>";
 
+static const char position_servos[] = "<position joint='shoulder' kp='200' dampratio='1'/>"
+                                      "<position joint='elbow' kp='100' dampratio='1'/>";
+
 static const char task_yaml[] =
     /*  1 */ "name: bend\n"
              /*  2 */ "arm: test_arm\n"
@@ -56,22 +59,42 @@ static void write_swapped(const char *path, const char *text, const char *piece,
     CU_ASSERT_EQUAL_FATAL(fclose(f), 0);
 }
 
-/* Loads the test task with `piece` of its YAML or of its model replaced (NULL: as it stands). A
- * piece that is in neither fails the test. */
-static cn_status load_swapped(const char *piece, const char *by, cn_task **out, cn_error *error)
+/* Loads the test task with a piece of its model and a piece of its YAML replaced (NULL: as it
+ * stands). A piece that is not there fails the test. */
+static inline cn_status load_variant(const char *in_model, const char *by_model,
+                                     const char *in_task, const char *by_task, cn_task **out,
+                                     cn_error *error)
 {
     char folder[] = "/tmp/colonnade-test-XXXXXX", xml[64], yaml[64];
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
-    CU_ASSERT_FATAL(!piece || strstr(task_yaml, piece) || strstr(arm_xml, piece));
+    CU_ASSERT_FATAL(!in_model || strstr(arm_xml, in_model));
+    CU_ASSERT_FATAL(!in_task || strstr(task_yaml, in_task));
     snprintf(xml, sizeof xml, "%s/arm.xml", folder);
     snprintf(yaml, sizeof yaml, "%s/task.yaml", folder);
-    write_swapped(xml, arm_xml, piece, by);
-    write_swapped(yaml, task_yaml, piece, by);
+    write_swapped(xml, arm_xml, in_model, by_model);
+    write_swapped(yaml, task_yaml, in_task, by_task);
     const cn_status status = cn_task_load(yaml, out, error);
     remove(xml);
     remove(yaml);
     rmdir(folder);
     return status;
+}
+
+/* The same with one piece, of whichever has it. */
+static inline cn_status load_swapped(const char *piece, const char *by, cn_task **out,
+                                     cn_error *error)
+{
+    if (piece && strstr(arm_xml, piece))
+        return load_variant(piece, by, NULL, NULL, out, error);
+    return load_variant(NULL, NULL, piece, by, out, error);
+}
+
+/* The same arm with torque motors, the elbow's through a gear of 2. */
+static inline cn_status load_motors(cn_task **out, cn_error *error)
+{
+    return load_variant(position_servos, "<motor joint='shoulder'/><motor joint='elbow' gear='2'/>",
+                        "mode: joint_position_delta, period: 0.05, scale: 0.1",
+                        "mode: effort, period: 0.05, scale: 5", out, error);
 }
 
 #endif

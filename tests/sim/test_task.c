@@ -153,6 +153,9 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
         cn_task_destroy(&task);
     }
     cn_task *task = NULL;
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "task.yaml:4: the actuators cannot follow mode",
+                    load_swapped(position_servos, "<motor joint='shoulder'/><motor joint='elbow'/>",
+                                 &task, &err));
     CN_ASSERT_FAILS(CN_ERR_NOT_FOUND, "no/such.yaml", cn_task_load("no/such.yaml", &task, &err));
 }
 
