@@ -225,7 +225,9 @@ static cn_status assemble(struct build *b, cn_error *err)
     CN_TRY(cn_yaml_check_keys(b->section, keys, err));
     CN_TRY(cn_yaml_require(b->section, "file", &node, err));
     CN_TRY(add_part(b, node, &scene, err));
-    if (cn_yaml_find(b->section, "attach", &node))
+    if (cn_yaml_find(b->section, "attach", &node) && !cn_yaml_is_list(node))
+        return cn_yaml_fail(node, err, "attach must be a list of parts");
+    if (node.index)
         for (int i = 0; i < cn_yaml_count(node); i++)
             CN_TRY(attach_part(b, cn_yaml_item(node, i), err));
     if (cn_yaml_find(b->section, "actuators", &node))

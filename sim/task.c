@@ -234,10 +234,9 @@ static cn_status parse_control(cn_task *task, cn_yaml_node root, cn_error *err)
 
 static cn_status parse(cn_task *task, cn_error *err)
 {
-    static const char *const keys[] = {"name",    "arm",        "model",        "control",
-                                       "tracked", "reset",      "observations", "reward",
-                                       "success", "step_limit", "train",        "adapt",
-                                       NULL};
+    static const char *const keys[] = {"name",  "arm",          "model",  "control", "tracked",
+                                       "reset", "observations", "reward", "success", "step_limit",
+                                       "train", "adapt",        NULL};
     const cn_yaml_node root = cn_yaml_root(task->document);
     cn_yaml_node node;
     long limit;
