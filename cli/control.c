@@ -1,0 +1,163 @@
+/* colonnade control: a policy on a robot, in real time. */
+#include "bridge/control.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "policy/agent.h"
+
+static const char *const names[] = {"POLICY", NULL};
+static const cli_usage usage = {
+    .synopsis = "colonnade control POLICY --robot ENDPOINT [--seconds S] [--log FILE]",
+    .text = "Runs POLICY on a robot at the task's rate, goal after goal. At the end, and on Ctrl-C, the\n"
+            "arm stops smoothly and holds. --log writes every frame, command and decision to an MCAP\n"
+            "file for `colonnade replay` and Foxglove. Exit status 3: the robot stopped us.",
+    .example = "colonnade control runs/arm/last.safetensors --robot ipc:///tmp/arm --seconds 10 "
+               "--log episode.mcap",
+    .positional = names,
+};
+
+typedef struct control_options {
+    const char *policy, *robot, *task, *log;
+    double seconds;
+    int64_t seed, column;
+    bool json;
+} control_options;
+
+static void show(void *ctx, double seconds, uint64_t ticks, uint64_t misses)
+{
+    const control_options *o = ctx;
+    char bar[32];
+    cli_bar(seconds / o->seconds, 20, bar);
+    cli_progress(false, "%s %5.1f of %.1f s  %" PRIu64 " ticks  %" PRIu64 " misses", bar, seconds,
+                 o->seconds, ticks, misses);
+}
+
+static void print_durations(const char *name, const cn_histogram *h)
+{
+    const double quantiles[] = {0.5, 0.99, 0.999};
+    printf("  %-22s", name);
+    for (int i = 0; i < 3; i++)
+        printf(" %9.1f", (double)cn_histogram_quantile(h, quantiles[i]) / 1e3);
+    printf(" %9.1f\n", (double)h->max / 1e3);
+}
+
+static json_t *durations_to_json(const cn_histogram *h)
+{
+    return json_pack("{s:f, s:f, s:f, s:f}", "p50", (double)cn_histogram_quantile(h, 0.5) / 1e3,
+                     "p99", (double)cn_histogram_quantile(h, 0.99) / 1e3, "p999",
+                     (double)cn_histogram_quantile(h, 0.999) / 1e3, "max", (double)h->max / 1e3);
+}
+
+static void report(const control_options *o, const cn_control_report *r, uint64_t dropped)
+{
+    cli_progress_end();
+    printf("stopped by %s after %" PRIu64 " ticks: %" PRIu64 " deadline misses, %" PRIu64
+           " stale frames; %" PRIu64 " of %" PRIu64 " goals reached\n",
+           cn_control_end_words(r->end), r->ticks, r->deadline_misses, r->stale_frames, r->successes,
+           r->goals);
+    printf("  %-22s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
+    print_durations("frame to command", &r->latency);
+    print_durations("command to command", &r->period);
+    if (o->log)
+        printf("log     %s%s\n", o->log, dropped ? " (messages were dropped: the disk is too slow)" : "");
+    if (o->json)
+        cli_print_json(json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:s}", "ticks", (json_int_t)r->ticks,
+            "deadline_misses", (json_int_t)r->deadline_misses, "stale_frames",
+            (json_int_t)r->stale_frames, "goals", (json_int_t)r->goals, "successes",
+            (json_int_t)r->successes, "latency_us", durations_to_json(&r->latency), "period_us",
+            durations_to_json(&r->period), "log_dropped", (json_int_t)dropped, "stopped_by",
+            cn_control_end_words(r->end)));
+}
+
+static cn_status open_log(const control_options *o, cn_policy *policy, const cli_place *place,
+                          cn_log **out, cn_error *err)
+{
+    *out = NULL;
+    if (!o->log)
+        return CN_OK;
+    char checksum[17];
+    snprintf(checksum, sizeof checksum, "%016" PRIx64, cn_policy_checksum(policy, -1));
+    const cn_env_spec *spec = cn_task_spec(place->task);
+    const cn_log_about about = {
+        .task = spec->task,
+        .task_file = cn_task_path(place->task),
+        .arm = spec->arm,
+        .policy_file = o->policy,
+        .policy_checksum = checksum,
+        .robot = o->robot,
+        .control_period_s = spec->control_period_s,
+    };
+    return cn_log_create(o->log, &about, out, err);
+}
+
+static cn_status control(const control_options *o, bool *safety, cn_error *err)
+{
+    cn_status status = CN_OK;
+    cn_policy *policy = NULL;
+    cn_agent *agent = NULL;
+    cn_log *log = NULL;
+    cli_place place = {0};
+    cn_control_report *r = calloc(1, sizeof *r);
+    if (!r)
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a report");
+    CN_TRY_CLEANUP(cn_policy_load(o->policy, &policy, err));
+    CN_TRY_CLEANUP(cli_place_open(policy, o->task, NULL, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
+    CN_TRY_CLEANUP(cn_agent_create(policy, o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
+                                   1, CN_AGENT_ACTOR, &agent, err));
+    CN_TRY_CLEANUP(open_log(o, policy, &place, &log, err));
+    const cn_control_config config = {
+        .seconds = o->seconds,
+        .seed = (uint64_t)o->seed,
+        .act = cn_agent_act,
+        .policy = agent,
+        .log = log,
+        .stop = cli_stop(),
+        .progress = show,
+        .progress_ctx = (void *)o,
+    };
+    CN_TRY_CLEANUP(cn_control_run(place.link, &place.watcher, &config, r, err));
+    const uint64_t dropped = log ? cn_log_dropped(log) : 0;
+    if (log)
+        CN_TRY_CLEANUP(cn_log_finish(&log, err));
+    report(o, r, dropped);
+    *safety = r->end == CN_CONTROL_ROBOT_HELD || r->end == CN_CONTROL_ROBOT_LOST;
+cleanup:
+    if (log)
+        cn_log_finish(&log, NULL);
+    cn_agent_destroy(&agent);
+    cli_place_close(&place);
+    cn_policy_destroy(&policy);
+    free(r);
+    return status;
+}
+
+int cli_control(int argc, char **argv)
+{
+    control_options o = {.seconds = 10.0, .seed = 1, .column = -1};
+    const cli_option options[] = {
+        {"robot", "ENDPOINT", "the robot's state endpoint", CLI_TEXT, &o.robot, 0, 0},
+        {"seconds", "S", "how long (default 10)", CLI_REAL, &o.seconds, 0.001, 1e9},
+        {"log", "FILE", "MCAP log of the run", CLI_TEXT, &o.log, 0, 0},
+        {"task", "TASK", "task file (default: the policy's)", CLI_TEXT, &o.task, 0, 0},
+        {"seed", "S", "of the goals (default 1)", CLI_INT, &o.seed, 0, 1e12},
+        {"column", "K", "act as column K, from 0 (default: the last)", CLI_INT, &o.column, 0, 64},
+        {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
+        {0},
+    };
+    const int status = cli_parse(&usage, options, argc, argv, &o.policy);
+    if (status >= 0)
+        return status;
+    if (!o.robot)
+        return cli_wrong(&usage, "--robot is missing: which robot?");
+    cn_error err = {0};
+    bool safety = false;
+    if (control(&o, &safety, &err) != CN_OK)
+        return cli_fail(&err);
+    return safety ? CLI_SAFETY : CLI_DONE;
+}

@@ -1,0 +1,135 @@
+/* The common part of `train` and `adapt`. */
+#include "cli/learning.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+cli_learning cli_learning_default(void)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return (cli_learning){.seed = 1, .threads = cores > 0 ? cores : 1};
+}
+
+/* "key=value" as a YAML map of one entry. */
+static cn_status read_set(const char *text, cn_train_config *config, cn_error *err)
+{
+    char yaml[512];
+    const char *equals = strchr(text, '=');
+    CN_FAIL_IF(!equals || equals == text, CN_ERR_ARGUMENT, err,
+               "--set %s: expected key=value, as in --set learning_rate=1e-3", text);
+    const int n = snprintf(yaml, sizeof yaml, "{%.*s: %s}", (int)(equals - text), text, equals + 1);
+    CN_FAIL_IF(n < 0 || (size_t)n >= sizeof yaml, CN_ERR_ARGUMENT, err, "--set %s: too long", text);
+    cn_yaml *document = NULL;
+    CN_TRY(cn_yaml_parse("--set", yaml, &document, err));
+    const cn_status status = cn_train_config_read(config, cn_yaml_root(document), err);
+    cn_yaml_destroy(&document);
+    return status;
+}
+
+cn_status cli_learning_config(const cli_learning *options, const cn_task *task, const char *section,
+                              cn_train_config *out, cn_error *err)
+{
+    cn_yaml_node node;
+    *out = cn_train_config_default();
+    if (cn_task_section(task, section, &node))
+        CN_TRY(cn_train_config_read(out, node, err));
+    if (options->config_file) {
+        cn_yaml *document = NULL;
+        CN_TRY(cn_yaml_load(options->config_file, &document, err));
+        const cn_status status = cn_train_config_read(out, cn_yaml_root(document), err);
+        cn_yaml_destroy(&document);
+        CN_TRY(status);
+    }
+    for (int i = 0; i < options->sets.count; i++)
+        CN_TRY(read_set(options->sets.text[i], out, err));
+    if (options->steps > 0)
+        out->steps = options->steps;
+    return CN_OK;
+}
+
+cn_status cli_learning_folder(const cli_learning *options, const cn_train_config *config,
+                              cn_error *err)
+{
+    char path[CN_PATH];
+    snprintf(path, sizeof path, "%s/last.safetensors", options->out);
+    CN_FAIL_IF(access(path, F_OK) == 0, CN_ERR_ARGUMENT, err,
+               "%s holds a run already (%s); choose another --out, or remove it", options->out, path);
+    CN_TRY(cn_file_make_folder(options->out, err));
+    snprintf(path, sizeof path, "%s/config.yaml", options->out);
+    cn_file file;
+    CN_TRY(cn_file_begin(path, &file, err));
+    cn_train_config_write(config, file.stream);
+    return cn_file_commit(&file, err);
+}
+
+cn_policy_column cli_learning_column(const cli_learning *options, const cn_train_config *config,
+                                     const cn_task *task, const char *method)
+{
+    cn_policy_column c = cn_policy_column_default();
+    c.layers = config->layers;
+    memcpy(c.hidden, config->hidden, sizeof c.hidden);
+    c.activation = config->activation;
+    c.lateral = config->lateral;
+    c.adapter_size = (int)config->adapter_size;
+    c.adapter_scale = (float)config->adapter_scale;
+    c.log_std = (float)config->log_std;
+    c.seed = (uint64_t)options->seed;
+    snprintf(c.task, sizeof c.task, "%s", cn_task_spec(task)->task);
+    snprintf(c.method, sizeof c.method, "%s", method);
+    char *absolute = realpath(cn_task_path(task), NULL);
+    snprintf(c.task_file, sizeof c.task_file, "%s", absolute ? absolute : cn_task_path(task));
+    free(absolute);
+    return c;
+}
+
+/* "success 93 %" or "success  - ". */
+static void percent(double fraction, char out[16])
+{
+    if (isnan(fraction))
+        snprintf(out, 16, "  -");
+    else
+        snprintf(out, 16, "%3.0f%%", 100.0 * fraction);
+}
+
+static void show(void *ctx, const cn_train_progress *p)
+{
+    double *evaluated = ctx; /* success of the last evaluation */
+    char bar[32], left[24], success[16], eval[16];
+    const double fraction = (double)p->steps / (double)p->total_steps;
+    if (p->evaluated)
+        *evaluated = p->evaluation.success_rate;
+    cli_bar(fraction, 20, bar);
+    cli_duration(p->seconds * (1.0 / fraction - 1.0), left, sizeof left);
+    percent(p->success_rate, success);
+    percent(*evaluated, eval);
+    cli_progress(p->evaluated,
+                 "%s %8lld steps  %6.0f/s  return %8.2f  success %s  eval %s%s  %s left", bar,
+                 (long long)p->steps, p->steps_per_second, p->return_mean, success, eval,
+                 p->evaluated && p->best ? " (best)" : "", fraction < 1.0 ? left : "0s");
+}
+
+cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
+                           cn_policy *policy, cn_make_env *make_env, void *make_env_ctx, int threads,
+                           cn_train_report *run, cn_error *err)
+{
+    double evaluated = NAN;
+    const cn_train_job job = {
+        .policy = policy,
+        .config = config,
+        .seed = (uint64_t)options->seed,
+        .threads = threads,
+        .folder = options->out,
+        .make_env = make_env,
+        .make_env_ctx = make_env_ctx,
+        .stop = cli_stop(),
+        .progress = show,
+        .progress_ctx = &evaluated,
+    };
+    const cn_status status = cn_train(&job, run, err);
+    cli_progress_end();
+    return status;
+}

@@ -1,0 +1,39 @@
+/* What `train` and `adapt` share: the configuration in its layers, the run's folder, the live line. */
+#ifndef CN_CLI_LEARNING_H
+#define CN_CLI_LEARNING_H
+
+#include "cli/cli.h"
+#include "policy/trainer.h"
+#include "sim/task.h"
+
+typedef struct cli_learning {
+    const char *out; /* the run's folder */
+    const char *config_file;
+    cli_texts sets; /* --set k=v */
+    int64_t steps;  /* 0: as configured */
+    int64_t seed;
+    int64_t threads;
+    bool json;
+} cli_learning;
+
+/* Seed 1, as many threads as there are cores. */
+cli_learning cli_learning_default(void);
+
+/* The task's section, then --config, then --set, then --steps. */
+cn_status cli_learning_config(const cli_learning *options, const cn_task *task, const char *section,
+                              cn_train_config *out, cn_error *err);
+
+/* Makes the folder and writes config.yaml into it. A folder that holds a run already is refused. */
+cn_status cli_learning_folder(const cli_learning *options, const cn_train_config *config,
+                              cn_error *err);
+
+/* A column as the configuration wants it, marked with where and how it learns. */
+cn_policy_column cli_learning_column(const cli_learning *options, const cn_train_config *config,
+                                     const cn_task *task, const char *method);
+
+/* Trains the policy's last column with a progress line. @param run  receives the report */
+cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
+                           cn_policy *policy, cn_make_env *make_env, void *make_env_ctx, int threads,
+                           cn_train_report *run, cn_error *err);
+
+#endif

@@ -1,0 +1,52 @@
+/* colonnade: the program. Finds the subcommand and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"train", cli_train, "train a policy in simulation"},
+    {"adapt", cli_adapt, "grow a column and let it learn on a robot or another task"},
+    {"eval", cli_eval, "measure a policy, in simulation or on a robot"},
+    {"robot", cli_robot, "serve a robot: the MuJoCo twin of a task"},
+    {"control", cli_control, "run a policy on a robot in real time"},
+    {"replay", cli_replay, "verify, simulate, film or play back a logged episode"},
+    {"inspect", cli_inspect, "say what is in a policy, a log or a task"},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "Usage: colonnade COMMAND [arguments]\n\n"
+                 "Robot-arm policies: train in MuJoCo, freeze, grow a column, adapt it on a robot,\n"
+                 "control the arm in real time, log and replay.\n\nCommands:\n");
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\n'colonnade COMMAND --help' explains a command; --version names the release.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return CLI_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("colonnade %s\n", CN_VERSION);
+        return CLI_DONE;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "colonnade: there is no command '%s'\n\n", argv[1]);
+    print_usage(stderr);
+    return CLI_USAGE;
+}

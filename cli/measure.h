@@ -1,0 +1,24 @@
+/* Measuring a policy at a place: what `train`, `adapt` and `eval` all end with. */
+#ifndef CN_CLI_MEASURE_H
+#define CN_CLI_MEASURE_H
+
+#include "cli/place.h"
+#include "policy/evaluate.h"
+
+/* How long a robot may take to answer the first time. */
+#define CLI_ROBOT_TIMEOUT_MS 5000
+
+typedef struct cli_measure {
+    cn_policy *policy;
+    int column;
+    cn_policy *against; /* NULL, or compared with, at its own last column */
+    cli_place *place;
+    long episodes;
+    uint64_t seed;
+    int threads; /* one is enough for a robot */
+} cli_measure;
+
+/* Stops early, with CN_ERR_CANCELLED, on Ctrl-C. */
+cn_status cli_measure_run(const cli_measure *measure, cn_evaluation *out, cn_error *err);
+
+#endif

@@ -1,0 +1,129 @@
+/* Options from one table: parsing over getopt_long, and the help text. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define MAX_OPTIONS 40
+
+static int count_options(const cli_option *options)
+{
+    int n = 0;
+    while (options[n].name)
+        n++;
+    return n;
+}
+
+static void print_help(const cli_usage *usage, const cli_option *options)
+{
+    printf("Usage: %s\n\n%s\n\nOptions:\n", usage->synopsis, usage->text);
+    for (const cli_option *o = options; o->name; o++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
+                 o->argument ? o->argument : "");
+        printf("  %-22s %s\n", left, o->help);
+    }
+    printf("  %-22s %s\n", "--help", "this text");
+    if (usage->more)
+        usage->more(stdout);
+    printf("\nExample:\n  %s\n", usage->example);
+}
+
+int cli_wrong(const cli_usage *usage, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "colonnade: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\nUsage: %s   (--help explains)\n", usage->synopsis);
+    va_end(args);
+    return CLI_USAGE;
+}
+
+/* A number as a person writes one: 60000, 6e4, 1_000_000 is not accepted. */
+static bool read_number(const cli_option *o, const char *text, double *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    const bool whole = o->kind == CLI_REAL || *out == floor(*out);
+    return end != text && *end == '\0' && errno == 0 && whole && *out >= o->low && *out <= o->high;
+}
+
+static int set_option(const cli_usage *usage, const cli_option *o, const char *text)
+{
+    double number = 0.0;
+    switch (o->kind) {
+    case CLI_FLAG:
+        *(bool *)o->value = true;
+        return -1;
+    case CLI_TEXT:
+        *(const char **)o->value = text;
+        return -1;
+    case CLI_LIST: {
+        cli_texts *list = o->value;
+        if (list->count == (int)(sizeof list->text / sizeof list->text[0]))
+            return cli_wrong(usage, "--%s is given more than %d times", o->name, list->count);
+        list->text[list->count++] = text;
+        return -1;
+    }
+    case CLI_INT:
+    case CLI_REAL:
+        break;
+    }
+    if (!read_number(o, text, &number))
+        return cli_wrong(usage, "--%s %s: expected a %s from %.15g to %.15g", o->name, text,
+                         o->kind == CLI_INT ? "whole number" : "number", o->low, o->high);
+    if (o->kind == CLI_INT)
+        *(int64_t *)o->value = (int64_t)number;
+    else
+        *(double *)o->value = number;
+    return -1;
+}
+
+static int take_positional(const cli_usage *usage, int argc, char **argv, const char **positional)
+{
+    int wanted = 0;
+    while (usage->positional[wanted])
+        wanted++;
+    const int given = argc - optind;
+    if (given < wanted)
+        return cli_wrong(usage, "%s is missing", usage->positional[given]);
+    if (given > wanted)
+        return cli_wrong(usage, "'%s' is one argument too many", argv[optind + wanted]);
+    for (int i = 0; i < wanted; i++)
+        positional[i] = argv[optind + i];
+    return -1;
+}
+
+int cli_parse(const cli_usage *usage, const cli_option *options, int argc, char **argv,
+              const char **positional)
+{
+    struct option longs[MAX_OPTIONS + 2] = {0};
+    const int n = count_options(options);
+    for (int i = 0; i < n; i++)
+        longs[i] = (struct option){options[i].name,
+                                   options[i].kind == CLI_FLAG ? no_argument : required_argument,
+                                   NULL, 256 + i};
+    longs[n] = (struct option){"help", no_argument, NULL, 'h'};
+    opterr = 0;
+    optind = 1;
+    for (int code; (code = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
+        if (code == 'h') {
+            print_help(usage, options);
+            return CLI_DONE;
+        }
+        if (code == ':')
+            return cli_wrong(usage, "%s needs a value", argv[optind - 1]);
+        if (code == '?')
+            return cli_wrong(usage, "there is no option '%s'", argv[optind - 1]);
+        const int status = set_option(usage, &options[code - 256], optarg);
+        if (status >= 0)
+            return status;
+    }
+    return take_positional(usage, argc, argv, positional);
+}

@@ -1,0 +1,119 @@
+/* Places: wiring an observer to a robot environment. */
+#include "cli/place.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/sim_env.h"
+
+/* ---- The observer, as bridge/ sees it ---- */
+
+static void begin(void *self, const cn_arm_state *first, float *observation)
+{
+    cn_observer_begin(self, first, observation);
+}
+
+static void carry_on(void *self, const cn_arm_state *first, float *observation)
+{
+    cn_observer_continue(self, first, observation);
+}
+
+static void command(void *self, const float *action, cn_arm_command *out)
+{
+    cn_observer_command(self, action, out);
+}
+
+static void observe(void *self, const cn_arm_state *reading, cn_env_step *step, float *observation)
+{
+    cn_observer_observe(self, reading, step, observation);
+}
+
+static cn_robot_observer watcher_of(cn_observer *observer, const cn_task *task)
+{
+    cn_robot_observer w = {
+        .self = observer,
+        .spec = *cn_task_spec(task),
+        .joints = cn_task_joints(task),
+        .tracked = cn_task_tracked(task),
+        .begin = begin,
+        .carry_on = carry_on,
+        .command = command,
+        .observe = observe,
+    };
+    for (int j = 0; j < w.joints; j++)
+        snprintf(w.joint[j], sizeof w.joint[j], "%s", cn_task_joint_name(task, j));
+    for (int i = 0; i < w.tracked; i++)
+        snprintf(w.point[i], sizeof w.point[i], "%s", cn_task_tracked_name(task, i));
+    return w;
+}
+
+/* ---- Opening ---- */
+
+/* The task file given, or the one the policy's last column was trained on. */
+static cn_status choose_task(cn_policy *policy, const char *given, const char **out, cn_error *err)
+{
+    *out = given;
+    if (given)
+        return CN_OK;
+    CN_FAIL_IF(!policy, CN_ERR_ARGUMENT, err, "give a task file with --task");
+    *out = cn_policy_column_at(policy, cn_policy_columns(policy) - 1)->task_file;
+    FILE *f = fopen(*out, "r");
+    CN_FAIL_IF(!f, CN_ERR_NOT_FOUND, err,
+               "the policy was trained on '%s', which is not there any more; give its task file with "
+               "--task",
+               *out);
+    fclose(f);
+    return CN_OK;
+}
+
+static cn_status open_place(cn_policy *policy, const char *task, const char *gap, const char *robot,
+                            int timeout_ms, cli_place *p, cn_error *err)
+{
+    const char *task_file;
+    CN_TRY(choose_task(policy, task, &task_file, err));
+    CN_TRY(cn_task_load(task_file, &p->task, err));
+    if (policy) {
+        const cn_status status = cn_env_spec_match(cn_policy_spec(policy), cn_task_spec(p->task), err);
+        if (status != CN_OK)
+            return cn_error_prefix(err, status, "%s", task_file);
+    }
+    if (gap)
+        CN_TRY(cn_gap_load(gap, p->task, &p->gap, err));
+    p->has_gap = gap != NULL;
+    if (!robot)
+        return CN_OK;
+    CN_TRY(cn_observer_create(p->task, &p->observer, err));
+    p->watcher = watcher_of(p->observer, p->task);
+    CN_TRY(cn_link_connect(robot, timeout_ms, &p->link, err));
+    return cn_robot_observer_match(&p->watcher, cn_link_info(p->link), err);
+}
+
+cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap, const char *robot,
+                         int timeout_ms, cli_place *out, cn_error *err)
+{
+    *out = (cli_place){0};
+    const cn_status status = open_place(policy, task, gap, robot, timeout_ms, out, err);
+    if (status != CN_OK)
+        cli_place_close(out);
+    return status;
+}
+
+void cli_place_close(cli_place *p)
+{
+    cn_link_destroy(&p->link);
+    cn_observer_destroy(&p->observer);
+    cn_task_destroy(&p->task);
+}
+
+cn_status cli_place_make_env(void *place, cn_env **out, cn_error *err)
+{
+    cli_place *p = place;
+    if (p->link)
+        return cn_robot_env_create(p->link, &p->watcher, out, err);
+    return cn_sim_env_create(p->task, p->has_gap ? &p->gap : NULL, out, err);
+}
+
+int cli_place_envs(const cli_place *p, int wanted)
+{
+    return p->link ? 1 : wanted;
+}

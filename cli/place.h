@@ -1,0 +1,38 @@
+/* Where a policy acts: a simulated task, with or without a gap, or a robot behind an endpoint. This is
+ * where sim and bridge meet: the observer of sim/ watches for the robot environment of bridge/, and the
+ * twin of sim/ becomes a plant of bridge/. */
+#ifndef CN_CLI_PLACE_H
+#define CN_CLI_PLACE_H
+
+#include "bridge/robot_env.h"
+#include "policy/policy.h"
+#include "policy/rollout.h"
+#include "sim/gap.h"
+#include "sim/observer.h"
+
+typedef struct cli_place {
+    cn_task *task;
+    cn_gap gap;
+    bool has_gap;
+    cn_link *link;             /* NULL: simulation */
+    cn_observer *observer;     /* of the robot */
+    cn_robot_observer watcher; /* the same, as bridge/ sees it */
+} cli_place;
+
+/* @param policy     NULL, or gives the task file when `task` is NULL (the one it was trained on)
+ * @param task, gap, robot  NULL when not given
+ * @param timeout_ms  for the robot to answer */
+cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap, const char *robot,
+                         int timeout_ms, cli_place *out, cn_error *err);
+void cli_place_close(cli_place *place);
+
+/* A cn_make_env: `place` is a cli_place *. */
+cn_status cli_place_make_env(void *place, cn_env **out, cn_error *err);
+
+/* How many environments a place can have: `wanted`, or 1 for a robot. */
+int cli_place_envs(const cli_place *place, int wanted);
+
+/* A twin of the task as a plant. @param out  owned; cn_plant_destroy; borrows the task */
+cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out, cn_error *err);
+
+#endif

@@ -1,0 +1,221 @@
+/* colonnade replay: what to do with a logged episode. */
+#include "bridge/replay.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "cli/video.h"
+#include "policy/agent.h"
+#include "sim/twin.h"
+
+static const char *const names[] = {"LOG", NULL};
+static const cli_usage usage = {
+    .synopsis = "colonnade replay LOG (--verify POLICY | --sim TASK | --video FILE | --robot ENDPOINT)",
+    .text = "  --verify  computes every logged action again from its logged observation and compares the\n"
+            "            bits; any difference is exit status 1\n"
+            "  --sim     plays the logged commands to the simulated arm and reports how far it strays\n"
+            "  --video   films the episode (needs ffmpeg)\n"
+            "  --robot   moves a robot gently to the first pose and plays the commands to it",
+    .example = "colonnade replay episode.mcap --verify runs/arm/last.safetensors",
+    .positional = names,
+};
+
+typedef struct replay_options {
+    const char *log, *verify, *sim, *video, *robot, *task, *camera;
+    double rate, speed;
+    int64_t column;
+    bool json;
+} replay_options;
+
+/* ---- --verify ---- */
+
+static cn_status verify(const replay_options *o, const cn_episode *e, bool *same, cn_error *err)
+{
+    cn_status status = CN_OK;
+    cn_policy *policy = NULL;
+    cn_agent *agent = NULL;
+    cn_verify_report r;
+    CN_TRY_CLEANUP(cn_policy_load(o->verify, &policy, err));
+    CN_TRY_CLEANUP(cn_agent_create(policy, o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
+                                   1, CN_AGENT_ACTOR, &agent, err));
+    const cn_env_spec *spec = cn_policy_spec(policy);
+    CN_TRY_CLEANUP(cn_replay_verify(e, cn_agent_act, agent, spec->observation_size, spec->action_size,
+                                    &r, err));
+    *same = r.mismatches == 0;
+    printf("%" PRIu64 " actions checked, %" PRIu64 " mismatches", r.actions_checked, r.mismatches);
+    if (!*same)
+        printf(" (largest difference %g, first at tick %" PRId64 ")", r.max_abs_error,
+               r.first_mismatch);
+    printf("\n");
+    if (o->json)
+        cli_print_json(json_pack("{s:I, s:I, s:I, s:f, s:I}", "messages", (json_int_t)r.messages,
+                                 "actions_checked", (json_int_t)r.actions_checked, "mismatches",
+                                 (json_int_t)r.mismatches, "max_abs_error", r.max_abs_error,
+                                 "first_mismatch", (json_int_t)r.first_mismatch));
+cleanup:
+    cn_agent_destroy(&agent);
+    cn_policy_destroy(&policy);
+    return status;
+}
+
+/* ---- --sim ---- */
+
+/* The frame that followed command i: the first with a higher sequence than the one it answered. */
+static const cn_episode_frame *frame_after(const cn_episode *e, int command, int *cursor)
+{
+    while (*cursor < e->frames && e->frame[*cursor].sequence <= e->command[command].answers_frame)
+        (*cursor)++;
+    return *cursor < e->frames ? &e->frame[*cursor] : NULL;
+}
+
+static double squared_distance(const cn_arm_state *a, const cn_arm_state *b)
+{
+    double sum = 0.0;
+    for (int j = 0; j < a->joints; j++)
+        sum += (a->position[j] - b->position[j]) * (a->position[j] - b->position[j]);
+    return sum;
+}
+
+/* Plays all commands; *sum gets the squared joint errors of `frames` frames. */
+static cn_status play_in_simulation(const cn_episode *e, cn_twin *twin, double *sum, int *frames,
+                                    cn_error *err)
+{
+    int cursor = 0;
+    cn_arm_state now;
+    *sum = 0.0;
+    *frames = 0;
+    for (int i = 0; i < e->commands; i++) {
+        if (e->command[i].command.joints == 0)
+            continue;
+        cn_twin_command(twin, &e->command[i].command);
+        CN_TRY(cn_twin_advance(twin, e->control_period_s, err));
+        const cn_episode_frame *then = frame_after(e, i, &cursor);
+        if (!then)
+            break;
+        cn_twin_read(twin, &now);
+        *sum += squared_distance(&now, &then->state);
+        (*frames)++;
+    }
+    return CN_OK;
+}
+
+static cn_status simulate(const replay_options *o, const cn_episode *e, cn_error *err)
+{
+    cn_status status = CN_OK;
+    cn_task *task = NULL;
+    cn_twin *twin = NULL;
+    double sum;
+    int frames;
+    CN_TRY_CLEANUP(cn_task_load(o->sim, &task, err));
+    if (strcmp(cn_task_spec(task)->arm, e->arm) != 0)
+        CN_FAIL_CLEANUP(CN_ERR_MISMATCH, err, "%s is of the arm '%s', %s has the arm '%s'", o->log,
+                        e->arm, o->sim, cn_task_spec(task)->arm);
+    if (e->frames == 0 || e->commands == 0)
+        CN_FAIL_CLEANUP(CN_ERR_NOT_FOUND, err, "%s holds %d frames and %d commands: nothing to play",
+                        o->log, e->frames, e->commands);
+    CN_TRY_CLEANUP(cn_twin_create(task, NULL, &twin, err));
+    CN_TRY_CLEANUP(cn_twin_reset(twin, 0, err));
+    CN_TRY_CLEANUP(cn_twin_place(twin, &e->frame[0].state, err));
+    CN_TRY_CLEANUP(play_in_simulation(e, twin, &sum, &frames, err));
+    const double values = (double)frames * cn_task_joints(task);
+    const double rmse = frames ? sqrt(sum / values) : NAN;
+    printf("%d commands simulated: joints stray by %.4f rad (root mean square)\n", frames, rmse);
+    if (o->json)
+        cli_print_json(json_pack("{s:f, s:i}", "joint_rmse_rad", rmse, "commands", frames));
+cleanup:
+    cn_twin_destroy(&twin);
+    cn_task_destroy(&task);
+    return status;
+}
+
+/* ---- --video ---- */
+
+static cn_status film(const replay_options *o, const cn_episode *e, cn_error *err)
+{
+    cn_task *task = NULL;
+    cli_video_report r;
+    CN_TRY(cn_task_load(o->task ? o->task : e->task_file, &task, err));
+    const cn_status status = cli_video_write(e, task, o->video, o->camera, &r, err);
+    cn_task_destroy(&task);
+    CN_TRY(status);
+    printf("%d frames, %.1f s: %s\n", r.frames, r.seconds, o->video);
+    if (o->json)
+        cli_print_json(json_pack("{s:i, s:f, s:s}", "frames", r.frames, "seconds", r.seconds, "video",
+                                 o->video));
+    return CN_OK;
+}
+
+/* ---- --robot ---- */
+
+static cn_status play(const replay_options *o, const cn_episode *e, cn_error *err)
+{
+    cn_link *link = NULL;
+    cn_play_report r;
+    CN_TRY(cn_link_connect(o->robot, CLI_ROBOT_TIMEOUT_MS, &link, err));
+    const cn_status status = cn_replay_play(e, link, o->rate, o->speed, cli_stop(), &r, err);
+    cn_link_destroy(&link);
+    CN_TRY(status);
+    printf("%" PRIu64 " commands played, %" PRIu64 " deadline misses; joints strayed by %.4f rad "
+           "(root mean square)\n",
+           r.commands, r.deadline_misses, r.joint_rmse);
+    if (o->json)
+        cli_print_json(json_pack("{s:I, s:I, s:f}", "commands", (json_int_t)r.commands,
+                                 "deadline_misses", (json_int_t)r.deadline_misses, "joint_rmse_rad",
+                                 r.joint_rmse));
+    return CN_OK;
+}
+
+static cn_status replay(const replay_options *o, bool *same, cn_error *err)
+{
+    cn_episode *e = NULL;
+    *same = true;
+    CN_TRY(cn_episode_load(o->log, &e, err));
+    if (e->truncated)
+        printf("%s was cut off; what is left is whole\n", o->log);
+    cn_status status;
+    if (o->verify)
+        status = verify(o, e, same, err);
+    else if (o->sim)
+        status = simulate(o, e, err);
+    else if (o->video)
+        status = film(o, e, err);
+    else
+        status = play(o, e, err);
+    cn_episode_destroy(&e);
+    return status;
+}
+
+int cli_replay(int argc, char **argv)
+{
+    replay_options o = {.rate = 1.0, .speed = 0.2, .column = -1};
+    const cli_option options[] = {
+        {"verify", "POLICY", "check every action", CLI_TEXT, &o.verify, 0, 0},
+        {"sim", "TASK", "play the commands in simulation", CLI_TEXT, &o.sim, 0, 0},
+        {"video", "FILE", "film it: out.mp4", CLI_TEXT, &o.video, 0, 0},
+        {"robot", "ENDPOINT", "play the commands to a robot", CLI_TEXT, &o.robot, 0, 0},
+        {"column", "K", "verify column K, from 0 (default: the last)", CLI_INT, &o.column, 0, 64},
+        {"task", "TASK", "task file for --video (default: the log's)", CLI_TEXT, &o.task, 0, 0},
+        {"camera", "NAME", "of the model, for --video", CLI_TEXT, &o.camera, 0, 0},
+        {"rate", "R", "speed of playing to a robot (default 1)", CLI_REAL, &o.rate, 0.01, 10},
+        {"approach", "F", "share of the speed limits on the way to the first pose (default 0.2)",
+         CLI_REAL, &o.speed, 0.01, 1},
+        {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
+        {0},
+    };
+    const int status = cli_parse(&usage, options, argc, argv, &o.log);
+    if (status >= 0)
+        return status;
+    const int chosen = (o.verify != NULL) + (o.sim != NULL) + (o.video != NULL) + (o.robot != NULL);
+    if (chosen != 1)
+        return cli_wrong(&usage, "choose one of --verify, --sim, --video and --robot (%d given)", chosen);
+    cn_error err = {0};
+    bool same;
+    if (replay(&o, &same, &err) != CN_OK)
+        return cli_fail(&err);
+    return same ? CLI_DONE : CLI_FAILED;
+}

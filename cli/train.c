@@ -1,0 +1,112 @@
+/* colonnade train: a policy's first column, in simulation. */
+#include "cli/cli.h"
+#include "cli/learning.h"
+#include "cli/measure.h"
+
+/* Episodes of the last word on a policy: on seeds of its own, so that choosing the best of several
+ * evaluations does not flatter it. */
+#define FINAL_EPISODES 100
+#define FINAL_SEED     1000000
+
+static void more_help(FILE *out)
+{
+    fprintf(out, "\nKeys of --set, --config and of the task's train: section:\n");
+    cn_train_config_help(out);
+}
+
+static const char *const names[] = {"TASK", NULL};
+static const cli_usage usage = {
+    .synopsis = "colonnade train TASK --out RUN [options]",
+    .text = "Trains a policy for TASK (a YAML file) with PPO on all cores. RUN receives best.safetensors\n"
+            "and last.safetensors, config.yaml with every setting, and TensorBoard events.",
+    .example = "colonnade train scenes/reach.yaml --out runs/reach --seed 1",
+    .more = more_help,
+    .positional = names,
+};
+
+/* Evaluates the best policy, or the last where none was evaluated. */
+static cn_status judge(const cli_learning *options, const cn_train_report *run, cli_place *place,
+                       char path[CN_PATH], cn_evaluation *result, cn_error *err)
+{
+    cn_policy *policy = NULL;
+    snprintf(path, CN_PATH, "%s/%s", options->out,
+             run->has_best ? "best.safetensors" : "last.safetensors");
+    CN_TRY(cn_policy_load(path, &policy, err));
+    const cli_measure measure = {
+        .policy = policy,
+        .place = place,
+        .episodes = FINAL_EPISODES,
+        .seed = FINAL_SEED,
+        .threads = (int)options->threads,
+    };
+    const cn_status status = cli_measure_run(&measure, result, err);
+    cn_policy_destroy(&policy);
+    return status;
+}
+
+static void report(const cli_learning *options, const cn_train_report *run, const char *path,
+                   const cn_evaluation *result)
+{
+    const double rate = run->seconds > 0.0 ? (double)run->steps / run->seconds : 0.0;
+    printf("%lld steps in %.1f s (%.0f steps/s)%s\n", (long long)run->steps, run->seconds, rate,
+           run->stopped ? ", stopped early" : "");
+    printf("success %.0f %% of %ld held-out episodes (95 %% interval %.0f to %.0f %%), return %.2f +- "
+           "%.2f\npolicy  %s\n",
+           100.0 * result->success_rate, result->episodes, 100.0 * result->success_low,
+           100.0 * result->success_high, result->return_mean, result->return_std, path);
+    if (options->json)
+        cli_print_json(json_pack(
+            "{s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:b}", "steps", (json_int_t)run->steps, "seconds",
+            run->seconds, "steps_per_second", rate, "success_rate", result->success_rate,
+            "return_mean", result->return_mean, "return_std", result->return_std, "policy", path,
+            "stopped", run->stopped));
+}
+
+static cn_status train(const cli_learning *options, const char *task, cn_error *err)
+{
+    cn_status status = CN_OK;
+    cli_place place;
+    cn_policy *policy = NULL;
+    cn_train_config config;
+    cn_train_report run;
+    cn_evaluation result;
+    char path[CN_PATH];
+    CN_TRY(cli_place_open(NULL, task, NULL, NULL, 0, &place, err));
+    CN_TRY_CLEANUP(cli_learning_config(options, place.task, "train", &config, err));
+    CN_TRY_CLEANUP(cn_policy_create(cn_task_spec(place.task), &policy, err));
+    const cn_policy_column column = cli_learning_column(options, &config, place.task, "ppo");
+    cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
+    CN_TRY_CLEANUP(cn_policy_grow(policy, &column, CN_GROW_RANDOM, &rng, err));
+    CN_TRY_CLEANUP(cli_learning_folder(options, &config, err));
+    CN_TRY_CLEANUP(cli_learning_run(options, &config, policy, cli_place_make_env, &place,
+                                    (int)options->threads, &run, err));
+    CN_TRY_CLEANUP(judge(options, &run, &place, path, &result, err));
+    report(options, &run, path, &result);
+cleanup:
+    cn_policy_destroy(&policy);
+    cli_place_close(&place);
+    return status;
+}
+
+int cli_train(int argc, char **argv)
+{
+    cli_learning o = cli_learning_default();
+    const char *positional[1];
+    const cli_option options[] = {
+        {"out", "RUN", "folder of the run; made here", CLI_TEXT, &o.out, 0, 0},
+        {"steps", "N", "environment steps (default: the task's)", CLI_INT, &o.steps, 1, 1e12},
+        {"seed", "S", "same seed, same bits (default 1)", CLI_INT, &o.seed, 0, 1e15},
+        {"threads", "T", "worker threads (default: all cores)", CLI_INT, &o.threads, 1, 256},
+        {"config", "FILE", "YAML with training settings", CLI_TEXT, &o.config_file, 0, 0},
+        {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &o.sets, 0, 0},
+        {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
+        {0},
+    };
+    const int status = cli_parse(&usage, options, argc, argv, positional);
+    if (status >= 0)
+        return status;
+    if (!o.out)
+        return cli_wrong(&usage, "--out is missing: where should the run go?");
+    cn_error err = {0};
+    return train(&o, positional[0], &err) == CN_OK ? CLI_DONE : cli_fail(&err);
+}

@@ -1,0 +1,19 @@
+/* Video of a logged episode: every frame placed on a twin, drawn headless, piped into ffmpeg. */
+#ifndef CN_CLI_VIDEO_H
+#define CN_CLI_VIDEO_H
+
+#include "bridge/episode.h"
+#include "sim/task.h"
+
+typedef struct cli_video_report {
+    int frames;
+    double seconds; /* of the video */
+} cli_video_report;
+
+/* @param path   .mp4, replaced when it exists
+ * @param camera  of the model; NULL: "view" if there is one, else a free camera
+ * @return CN_ERR_IO (no ffmpeg, no EGL, disk), CN_ERR_MISMATCH (another arm), CN_ERR_CANCELLED. */
+cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const char *path,
+                          const char *camera, cli_video_report *report, cn_error *err);
+
+#endif
