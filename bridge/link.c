@@ -204,11 +204,11 @@ static cn_status ask(cn_link *link, cn_wire_request *request, int wait_ms, cn_wi
     return CN_OK;
 }
 
-static cn_status ask_for_frame(cn_link *link, cn_wire_request *request, cn_frame *out,
-                               cn_error *err)
+static cn_status ask_for_frame(cn_link *link, cn_wire_request *request, int wait_ms,
+                               cn_frame *out, cn_error *err)
 {
     cn_wire_reply reply;
-    CN_TRY(ask(link, request, MOVE_WAIT_MS, &reply, err));
+    CN_TRY(ask(link, request, wait_ms, &reply, err));
     CN_FAIL_IF(!reply.has_frame, CN_ERR_FORMAT, err, "the robot at %s answers without a frame",
                link->endpoint);
     give_frame(link, out);
@@ -251,7 +251,7 @@ cn_status cn_link_release(cn_link *link, cn_error *err)
 cn_status cn_link_reset(cn_link *link, uint64_t seed, bool goal_only, cn_frame *out, cn_error *err)
 {
     cn_wire_request request = {.kind = CN_WIRE_RESET, .seed = seed, .goal_only = goal_only};
-    return ask_for_frame(link, &request, out, err);
+    return ask_for_frame(link, &request, goal_only ? REPLY_WAIT_MS : MOVE_WAIT_MS, out, err);
 }
 
 static cn_wire_request number_command(cn_link *link, cn_wire_kind kind,
@@ -281,7 +281,7 @@ cn_status cn_link_command(cn_link *link, const cn_arm_command *command, uint64_t
 cn_status cn_link_step(cn_link *link, const cn_arm_command *command, cn_frame *out, cn_error *err)
 {
     cn_wire_request request = number_command(link, CN_WIRE_STEP, command, link->last_frame, 0);
-    return ask_for_frame(link, &request, out, err);
+    return ask_for_frame(link, &request, MOVE_WAIT_MS, out, err);
 }
 
 cn_status cn_link_estop(cn_link *link, const char *reason, cn_error *err)

@@ -1,0 +1,236 @@
+/* The live control loop against a robot that follows the clock. */
+#include "bridge/control.h"
+#include "tests/bridge/robot.h"
+
+#define PERIOD_S 0.02
+
+typedef struct fixture {
+    robot r;
+    cn_link *link;
+    fake_task task;
+    cn_robot_observer observer;
+    cn_control_config config;
+    cn_control_report report;
+    atomic_bool stop;
+    uint64_t acted;
+    int progressed;
+} fixture;
+
+/* Drives the base towards the target: the observation is three joints and the target's x. */
+static void act(void *policy, const float *observation, float *action)
+{
+    fixture *f = policy;
+    f->acted++;
+    action[0] = 10 * (observation[3] - observation[0]);
+    action[1] = action[2] = 0;
+}
+
+static void progress(void *ctx, double seconds, uint64_t ticks, uint64_t misses)
+{
+    fixture *f = ctx;
+    CU_ASSERT_TRUE(seconds >= 1 && ticks > 0 && misses <= ticks);
+    f->progressed++;
+}
+
+static void setup(fixture *f, double seconds, int step_limit)
+{
+    memset(f, 0, sizeof *f);
+    robot_start(&f->r, false, PERIOD_S);
+    f->link = robot_link(&f->r);
+    f->task.step_limit = step_limit;
+    f->observer = fake_observer(&f->task, PERIOD_S);
+    f->config = (cn_control_config){
+        .seconds = seconds,
+        .seed = 3,
+        .act = act,
+        .policy = f,
+        .stop = &f->stop,
+    };
+}
+
+static void teardown(fixture *f)
+{
+    cn_link_destroy(&f->link);
+    robot_end(&f->r);
+}
+
+static void test_control_reports_what_it_did(void)
+{
+    fixture f;
+    cn_error err = {0};
+    setup(&f, 1.3, 1000000);
+    f.config.progress = progress;
+    f.config.progress_ctx = &f;
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    const cn_control_report *report = &f.report;
+    CU_ASSERT_EQUAL(report->end, CN_CONTROL_TIME);
+    CU_ASSERT_EQUAL(report->ticks, f.acted);
+    CU_ASSERT_EQUAL(report->latency.count, report->ticks);
+    CU_ASSERT_EQUAL(report->period.count, report->ticks - 1);
+    /* Every period has a command or counts as missed; the first and last are cut off. */
+    const double periods = 1.3 / PERIOD_S;
+    CU_ASSERT_TRUE(fabs((double)(report->ticks + report->deadline_misses) - periods) <
+                   0.2 * periods);
+    const double mean_s = cn_histogram_mean(&report->period) * 1e-9;
+    CU_ASSERT_TRUE(mean_s > 0.8 * PERIOD_S && mean_s < 2 * PERIOD_S);
+    CU_ASSERT_TRUE(cn_histogram_quantile(&report->latency, 0.5) > 0);
+    CU_ASSERT_EQUAL(f.progressed, 1);
+    CU_ASSERT_EQUAL(f.task.begun, 1);
+    CU_ASSERT_EQUAL(f.r.arm.resets, 1);
+    CU_ASSERT_EQUAL(f.r.arm.seed, 3);
+    robot_stop(&f.r);
+    const cn_server_stats stats = cn_server_statistics(f.r.server);
+    CU_ASSERT_EQUAL(stats.commands_applied, report->ticks);
+    CU_ASSERT_EQUAL(stats.commands_refused, 0);
+    CU_ASSERT_EQUAL(f.r.arm.broken, 0);
+    CU_ASSERT_EQUAL(atomic_load(&f.r.arm.fastest), 0); /* left standing */
+    CU_ASSERT_TRUE(fabs(f.r.arm.state.position[0] - f.r.arm.state.point[0][0]) < 0.05);
+    cn_link_destroy(&f.link);
+    robot_free(&f.r);
+}
+
+static void test_control_goes_on_with_new_goals_in_one_motion(void)
+{
+    fixture f;
+    cn_error err = {0};
+    setup(&f, 1, 15);
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    CU_ASSERT_TRUE(f.report.goals >= 2);
+    CU_ASSERT_EQUAL(f.task.begun, 1);
+    CU_ASSERT_EQUAL(f.task.continued, f.report.goals);
+    CU_ASSERT_EQUAL(f.r.arm.resets, 1);
+    CU_ASSERT_EQUAL(f.r.arm.goals, f.report.goals);
+    CU_ASSERT_EQUAL(f.r.arm.seed, 3 + f.report.goals);
+    CU_ASSERT_TRUE(f.report.successes <= f.report.goals);
+    CU_ASSERT_TRUE(f.report.ticks >= 15 * f.report.goals);
+    teardown(&f);
+}
+
+static void *interrupt(void *data)
+{
+    cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 4);
+    atomic_store((atomic_bool *)data, true);
+    return NULL;
+}
+
+static void test_control_stops_when_told(void)
+{
+    fixture f;
+    cn_error err = {0};
+    pthread_t thread;
+    setup(&f, INFINITY, 1000000);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, interrupt, &f.stop), 0);
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_INTERRUPTED);
+    CU_ASSERT_STRING_EQUAL(cn_control_end_words(f.report.end), "interrupted");
+    CU_ASSERT_TRUE(f.report.ticks > 0);
+    teardown(&f);
+}
+
+static void *estop(void *data)
+{
+    const fixture *f = data;
+    cn_error err = {0};
+    cn_link *other = robot_link(&f->r);
+    cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 4);
+    CN_ASSERT_OK(cn_link_estop(other, "test", &err));
+    cn_link_destroy(&other);
+    return NULL;
+}
+
+static void test_control_ends_with_an_emergency_stop(void)
+{
+    fixture f;
+    cn_error err = {0};
+    pthread_t thread;
+    setup(&f, 20, 1000000);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, estop, &f), 0);
+    const int64_t start = cn_clock_now();
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_ROBOT_HELD);
+    CU_ASSERT_STRING_EQUAL(cn_control_end_words(f.report.end), "safety");
+    CU_ASSERT_TRUE(cn_clock_now() - start < 3 * CN_NS_PER_S);
+    teardown(&f);
+}
+
+static void *lose(void *data)
+{
+    cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 4);
+    robot_stop(data);
+    return NULL;
+}
+
+static void test_control_notices_a_lost_robot(void)
+{
+    fixture f;
+    cn_error err = {0};
+    pthread_t thread;
+    setup(&f, 20, 1000000);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, lose, &f.r), 0);
+    const int64_t start = cn_clock_now();
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_ROBOT_LOST);
+    CU_ASSERT_STRING_EQUAL(cn_control_end_words(f.report.end), "robot lost");
+    CU_ASSERT_TRUE(cn_clock_now() - start < 4 * CN_NS_PER_S);
+    CU_ASSERT_TRUE(f.report.stale_frames > 10);
+    CU_ASSERT_TRUE(f.report.deadline_misses >= f.report.stale_frames);
+    cn_link_destroy(&f.link);
+    CU_ASSERT_EQUAL(f.r.status, CN_OK);
+    robot_free(&f.r);
+}
+
+/* A policy that takes three periods misses two of them, and the report says so. */
+static void slow_act(void *policy, const float *observation, float *action)
+{
+    act(policy, observation, action);
+    cn_clock_sleep_until(cn_clock_now() + (int64_t)(2.5 * PERIOD_S * 1e9));
+}
+
+static void test_control_counts_the_periods_a_slow_policy_misses(void)
+{
+    fixture f;
+    cn_error err = {0};
+    setup(&f, 1, 1000000);
+    f.config.act = slow_act;
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_TIME);
+    CU_ASSERT_TRUE(f.report.ticks >= 10);
+    CU_ASSERT_TRUE(f.report.deadline_misses >= f.report.ticks);
+    teardown(&f);
+}
+
+static void test_control_refuses_lockstep_and_strangers(void)
+{
+    fixture f;
+    cn_error err = {0};
+    setup(&f, 1, 100);
+    f.config.seconds = 0;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "control for 0 seconds",
+                    cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    f.config.seconds = 1;
+    snprintf(f.observer.joint[1], CN_NAME, "elbow");
+    CN_ASSERT_FAILS(CN_ERR_MISMATCH, "joint 1 is 'elbow' in the task and 'wrist' on the robot",
+                    cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    cn_link *first = robot_link(&f.r);
+    CN_ASSERT_OK(cn_link_acquire(first, &err));
+    f.observer = fake_observer(&f.task, PERIOD_S);
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "holds the lease",
+                    cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    cn_link_destroy(&first);
+    teardown(&f);
+
+    robot_start(&f.r, true, PERIOD_S);
+    f.link = robot_link(&f.r);
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "lockstep",
+                    cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    teardown(&f);
+}
+
+CN_TEST_MAIN("bridge.control", T(test_control_reports_what_it_did),
+             T(test_control_goes_on_with_new_goals_in_one_motion), T(test_control_stops_when_told),
+             T(test_control_ends_with_an_emergency_stop), T(test_control_notices_a_lost_robot),
+             T(test_control_counts_the_periods_a_slow_policy_misses),
+             T(test_control_refuses_lockstep_and_strangers))
