@@ -304,20 +304,26 @@ static cn_status serve(cn_server *server, const cn_wire_request *request, cn_wir
     return CN_OK;
 }
 
-/* Takes the parts of one message. @return its size, beyond CN_WIRE_REQUEST_MAX when it is cut off,
- * 0 when it has not one part; -1: no message. */
-static int receive(cn_server *server, uint8_t *identity, int *identity_size, int flags)
+/* Takes one message whole and unpacks it. @return false: there is none */
+static bool receive(cn_server *server, int flags, uint8_t *identity, int *identity_size,
+                    cn_wire_request *request, cn_error *refusal)
 {
     int more = 0, parts = 0, size = 0;
     size_t more_size = sizeof more;
+    *request = (cn_wire_request){0};
     *identity_size = zmq_recv(server->requests, identity, IDENTITY_MAX, flags);
     if (*identity_size < 0)
-        return -1;
+        return false;
     while (zmq_getsockopt(server->requests, ZMQ_RCVMORE, &more, &more_size) == 0 && more) {
         size = zmq_recv(server->requests, server->in, sizeof server->in, ZMQ_DONTWAIT);
         parts++;
     }
-    return parts == 1 && size > 0 ? size : 0;
+    if (parts == 1 && size >= 0)
+        cn_wire_unpack_request(server->arena, server->in, (size_t)size, request, refusal);
+    else
+        cn_error_set(refusal, CN_ERR_FORMAT, __FILE__, __LINE__,
+                     "a message of %d parts: a request has one, from a DEALER socket", parts);
+    return true;
 }
 
 static void answer(cn_server *server, const uint8_t *identity, int identity_size,
@@ -340,12 +346,10 @@ static cn_status handle_request(cn_server *server, int flags, bool *any, cn_erro
     cn_wire_reply reply = {0};
     cn_error refusal = {0}, failure = {0};
     cn_status status = CN_OK;
-    const int size = receive(server, identity, &identity_size, flags);
-    *any = size >= 0;
+    *any = receive(server, flags, identity, &identity_size, &request, &refusal);
     if (!*any)
         return CN_OK;
-    if (cn_wire_unpack_request(server->arena, server->in, (size_t)size, &request, &refusal) ==
-        CN_OK)
+    if (refusal.code == CN_OK)
         status = serve(server, &request, &reply, &refusal, &failure);
     else
         cn_gate_refuse(&server->gate, refusal.message);

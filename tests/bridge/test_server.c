@@ -1,0 +1,625 @@
+/* The server's rules, each with its words, from a client that knows no manners: requests are packed
+ * by hand and sent over a bare DEALER socket. */
+#include "bridge/endpoint.h"
+#include "bridge/link.h"
+#include "bridge/server.h"
+#include "bridge/wire.h"
+#include "tests/bridge/robot.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <zmq.h>
+
+#define PERIOD_S 0.02
+#define MS       INT64_C(1000000)
+
+/* ---- The bare client ---- */
+
+typedef struct client {
+    void *context, *socket;
+    cn_arena *arena;
+    cn_plant_info plant;
+    cn_wire_reply reply;
+    cn_wire_info info;
+    cn_wire_frame frame;
+    uint64_t id, lease, sequence;
+} client;
+
+static void client_open(client *c, const robot *r)
+{
+    cn_error err = {0};
+    const int linger = 0, wait_ms = 3000;
+    *c = (client){.plant = r->arm.plant.info, .context = zmq_ctx_new()};
+    c->socket = zmq_socket(c->context, ZMQ_DEALER);
+    zmq_setsockopt(c->socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(c->socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
+    CU_ASSERT_EQUAL_FATAL(zmq_connect(c->socket, cn_server_request_endpoint(r->server)), 0);
+    CN_ASSERT_OK(cn_arena_create(64 * 1024, &c->arena, &err));
+}
+
+static void client_close(client *c)
+{
+    zmq_close(c->socket);
+    zmq_ctx_term(c->context);
+    cn_arena_destroy(&c->arena);
+}
+
+static const char *client_answer(client *c)
+{
+    cn_error err = {0};
+    uint8_t in[CN_WIRE_STATE_MAX];
+    const void *packed;
+    uint32_t packed_size;
+    const int size = zmq_recv(c->socket, in, sizeof in, 0);
+    CU_ASSERT_TRUE_FATAL(size >= 0);
+    CN_ASSERT_OK(cn_wire_unpack_reply(c->arena, in, (size_t)size, &c->plant, &c->reply, &c->info,
+                                      &c->frame, &packed, &packed_size, &err));
+    return c->reply.error;
+}
+
+static void client_send(client *c, cn_wire_request request)
+{
+    uint8_t out[CN_WIRE_REQUEST_MAX];
+    request.id = ++c->id;
+    request.lease = c->lease;
+    const size_t size = cn_wire_pack_request(&request, out);
+    CU_ASSERT_EQUAL_FATAL(zmq_send(c->socket, out, size, 0), (int)size);
+}
+
+/* Sends a request and returns the error in its reply, "" when it was done. */
+static const char *client_ask(client *c, cn_wire_request request)
+{
+    client_send(c, request);
+    const char *error = client_answer(c);
+    CU_ASSERT_EQUAL(c->reply.id, c->id);
+    return error;
+}
+
+static const char *client_acquire(client *c, const char *holder, int64_t time_to_live_ns)
+{
+    cn_wire_request request = {.kind = CN_WIRE_ACQUIRE, .time_to_live_ns = time_to_live_ns};
+    snprintf(request.text, sizeof request.text, "%s", holder);
+    const char *error = client_ask(c, request);
+    if (error[0] == '\0') {
+        c->lease = c->reply.lease;
+        c->sequence = 0;
+    }
+    return error;
+}
+
+static cn_wire_request client_command(client *c, cn_wire_kind kind, cn_command_mode mode,
+                                      double target)
+{
+    return (cn_wire_request){
+        .kind = kind,
+        .command =
+            {
+                .sequence = ++c->sequence,
+                .valid_for_ns = 100 * MS,
+                .command = robot_command(mode, target, target, target),
+            },
+    };
+}
+
+static const char *client_info(client *c)
+{
+    return client_ask(c, (cn_wire_request){.kind = CN_WIRE_GET_INFO});
+}
+
+static const char *client_reset(client *c, bool goal_only)
+{
+    return client_ask(c, (cn_wire_request){.kind = CN_WIRE_RESET, .goal_only = goal_only});
+}
+
+#define ASSERT_SAYS(words, error)                                                                  \
+    do {                                                                                           \
+        const char *said_ = (error);                                                               \
+        if (!strstr(said_, words))                                                                 \
+            printf("\n    expected \"%s\" in: %s\n", words, said_);                                \
+        CU_ASSERT_PTR_NOT_NULL(strstr(said_, words));                                              \
+    } while (0)
+#define ASSERT_DONE(error) CU_ASSERT_STRING_EQUAL(error, "")
+
+static void pause_ms(int64_t ms)
+{
+    cn_clock_sleep_until(cn_clock_now() + ms * MS);
+}
+
+/* ---- Refusals ---- */
+
+static void test_server_names_every_refusal(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, true, PERIOD_S);
+    client_open(&c, &r);
+    cn_wire_request step = client_command(&c, CN_WIRE_STEP, CN_COMMAND_POSITION, 0.1);
+    ASSERT_SAYS("no lease: acquire it first", client_ask(&c, step));
+    c.lease = 12345;
+    ASSERT_SAYS("the lease shown is not valid any more", client_ask(&c, step));
+    ASSERT_DONE(client_acquire(&c, "tester:1", 1000 * MS));
+    const uint64_t lease = c.lease;
+    c.lease = lease + 1;
+    ASSERT_SAYS("a foreign lease: 'tester:1' holds it", client_ask(&c, step));
+    c.lease = lease;
+
+    ASSERT_DONE(client_ask(&c, step));
+    CU_ASSERT_EQUAL(c.frame.mode, CN_WIRE_ACTIVE);
+    CU_ASSERT_EQUAL(c.frame.applied.sequence, 1);
+    ASSERT_SAYS("command 1 is not newer than command 1", client_ask(&c, step));
+    step.command.sequence = 9;
+    ASSERT_DONE(client_ask(&c, step));
+    step.command.sequence = 8;
+    ASSERT_SAYS("command 8 is not newer than command 9", client_ask(&c, step));
+    step.command.sequence = 10;
+
+    step.command.command.target[1] = NAN;
+    ASSERT_SAYS("joint 'wrist': target is nan", client_ask(&c, step));
+    step.command.command.target[1] = INFINITY;
+    ASSERT_SAYS("joint 'wrist': target is inf", client_ask(&c, step));
+    step.command.command.target[1] = 0;
+    step.command.command.joints = 2;
+    ASSERT_SAYS("a command for 2 joints: 'fake' has 3", client_ask(&c, step));
+    step.command.command.joints = 3;
+    step.command.command.mode = CN_COMMAND_EFFORT;
+    ASSERT_SAYS("command mode 3 (effort)", client_ask(&c, step));
+    step.command.command.mode = CN_COMMAND_NONE;
+    ASSERT_SAYS("command mode 0 (none)", client_ask(&c, step));
+    step.command.command.mode = CN_COMMAND_POSITION;
+    step.kind = CN_WIRE_COMMAND;
+    ASSERT_SAYS("this robot goes in lockstep: send Step", client_ask(&c, step));
+    ASSERT_SAYS("does not know", client_ask(&c, (cn_wire_request){.kind = CN_WIRE_NOTHING}));
+
+    step.kind = CN_WIRE_STEP;
+    ASSERT_DONE(client_ask(&c, step)); /* what was refused has not used up the number */
+    CU_ASSERT_EQUAL(c.frame.commands_applied, 3);
+    CU_ASSERT_EQUAL(c.frame.commands_refused, 12);
+    ASSERT_SAYS("does not know", c.frame.last_refusal);
+    client_close(&c);
+    robot_end(&r);
+}
+
+static void test_server_survives_garbage(void)
+{
+    robot r;
+    client c;
+    const uint8_t garbage[] = {0xff, 0x00, 0x12, 0xfe, 0x99};
+    robot_start(&r, true, PERIOD_S);
+    client_open(&c, &r);
+    zmq_send(c.socket, garbage, sizeof garbage, 0);
+    ASSERT_SAYS("5 bytes that are not a colonnade.v1.Request", client_answer(&c));
+    CU_ASSERT_EQUAL(c.reply.id, 0);
+
+    uint8_t *large = calloc(1, 1024 * 1024);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(large);
+    zmq_send(c.socket, large, CN_WIRE_REQUEST_MAX + 1, 0);
+    ASSERT_SAYS("at most 8192 are taken", client_answer(&c));
+
+    zmq_send(c.socket, "many", 4, ZMQ_SNDMORE);
+    zmq_send(c.socket, "parts", 5, 0);
+    ASSERT_SAYS("a message of 2 parts", client_answer(&c));
+
+    /* 4000 empty submessages of two bytes each would grow thirtyfold: the arena says no. */
+    for (size_t i = 0; i < 4000; i++)
+        memcpy(large + 2 * i, "\x32\x00", 2);
+    zmq_send(c.socket, large, 8000, 0);
+    ASSERT_SAYS("8000 bytes that are not a colonnade.v1.Request", client_answer(&c));
+
+    zmq_send(c.socket, large, 1024 * 1024, 0); /* libzmq closes this connection */
+    client_close(&c);
+    free(large);
+
+    client_open(&c, &r);
+    ASSERT_DONE(client_info(&c));
+    CU_ASSERT_TRUE(c.reply.has_info);
+    CU_ASSERT_EQUAL(c.info.protocol_version, CN_PROTOCOL_VERSION);
+    CU_ASSERT_STRING_EQUAL(c.info.plant.joint[2].name, "rail");
+    CU_ASSERT_EQUAL(c.info.plant.joint[1].position_low, -INFINITY);
+    client_close(&c);
+    robot_stop(&r);
+    CU_ASSERT_EQUAL(cn_server_statistics(r.server).commands_refused, 4);
+    robot_free(&r);
+}
+
+/* Random bytes and damaged requests: the server goes on, and nothing of it moves the arm. */
+static void test_server_survives_a_storm_of_damaged_requests(void)
+{
+    robot r;
+    client c;
+    uint64_t seed = 7;
+    uint8_t out[CN_WIRE_REQUEST_MAX];
+    robot_start(&r, true, PERIOD_S);
+    client_open(&c, &r);
+    for (int i = 0; i < 2000; i++) {
+        const cn_wire_request request =
+            client_command(&c, CN_WIRE_STEP, CN_COMMAND_VELOCITY, (double)i);
+        const size_t size = cn_wire_pack_request(&request, out);
+        for (int k = 0; k < 1 + i % 5; k++) {
+            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            out[(seed >> 33) % size] = (uint8_t)(seed >> 20);
+        }
+        zmq_send(c.socket, out, i % 3 ? size : (seed >> 40) % size, 0);
+        client_answer(&c);
+    }
+    client_close(&c);
+    robot_stop(&r);
+    CU_ASSERT_EQUAL(r.status, CN_OK);
+    CU_ASSERT_EQUAL(r.arm.commands, 0);
+    robot_free(&r);
+}
+
+/* ---- The lease ---- */
+
+static void test_server_gives_the_lease_to_one(void)
+{
+    robot r;
+    client a, b;
+    robot_start(&r, true, PERIOD_S);
+    client_open(&a, &r);
+    client_open(&b, &r);
+    ASSERT_DONE(client_acquire(&a, "first:1", 60000 * MS));
+    ASSERT_SAYS("'first:1' holds the lease, for 6", client_acquire(&b, "second:2", 1000 * MS));
+    ASSERT_SAYS("no lease", client_reset(&b, false));
+    ASSERT_DONE(client_acquire(&a, "first:1", 1000 * MS)); /* again is no offence */
+    ASSERT_DONE(client_ask(&a, (cn_wire_request){.kind = CN_WIRE_RELEASE}));
+    ASSERT_DONE(client_acquire(&b, "second\n\x1b:2", 1000 * MS));
+    ASSERT_SAYS("'second??:2' holds it", client_reset(&a, false)); /* printable for everybody */
+    client_close(&a);
+    client_close(&b);
+    robot_end(&r);
+}
+
+static void test_server_lease_runs_out_only_in_silence(void)
+{
+    robot r;
+    client a, b;
+    robot_start(&r, true, PERIOD_S);
+    client_open(&a, &r);
+    client_open(&b, &r);
+    ASSERT_DONE(client_acquire(&a, "first:1", 150 * MS));
+    for (int i = 0; i < 6; i++) {
+        pause_ms(50);
+        ASSERT_DONE(client_reset(&a, true)); /* any request renews it */
+    }
+    ASSERT_SAYS("holds the lease", client_acquire(&b, "second:2", 150 * MS));
+    pause_ms(200);
+    ASSERT_DONE(client_reset(&a, true)); /* run out, but nobody wanted it */
+    pause_ms(200);
+    ASSERT_DONE(client_acquire(&b, "second:2", 1000 * MS));
+    ASSERT_SAYS("a foreign lease: 'second:2' holds it", client_reset(&a, true));
+    client_close(&a);
+    client_close(&b);
+    robot_end(&r);
+}
+
+/* ---- Stopping ---- */
+
+/* Waits up to a second for a frame in which the arm is in a mode. */
+static bool wait_mode(client *c, cn_wire_mode mode)
+{
+    for (int i = 0; i < 100; i++) {
+        client_info(c);
+        if (c->reply.mode == mode)
+            return true;
+        pause_ms(10);
+    }
+    return false;
+}
+
+static void test_server_watchdog_stops_smoothly_and_newer_command_resumes(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_HOLDING));
+    client_send(&c, client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.2));
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+    pause_ms(60);
+    CU_ASSERT_TRUE(atomic_load(&r.arm.fastest) > 0.1);
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_HOLDING)); /* 100 ms are over */
+    pause_ms(100);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    client_send(&c, client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, -0.2));
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+    pause_ms(60);
+    CU_ASSERT_TRUE(atomic_load(&r.arm.fastest) > 0.1);
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_HOLDING));
+    client_close(&c);
+    robot_stop(&r);
+    const cn_server_stats stats = cn_server_statistics(r.server);
+    CU_ASSERT_EQUAL(stats.watchdog_stops, 2);
+    CU_ASSERT_EQUAL(stats.commands_applied, 2);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
+static void test_server_refuses_what_would_disarm_the_watchdog(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.2);
+    command.command.valid_for_ns = 0;
+    ASSERT_SAYS("a command valid for 0 s", client_ask(&c, command));
+    command.command.valid_for_ns = INT64_MAX;
+    ASSERT_SAYS("at most 5 s", client_ask(&c, command));
+    command.kind = CN_WIRE_STEP;
+    ASSERT_SAYS("this robot follows the clock: send Command", client_ask(&c, command));
+    client_close(&c);
+    robot_end(&r);
+}
+
+static void test_server_estop_is_latched_until_a_whole_reset(void)
+{
+    robot r;
+    client c, stranger;
+    cn_wire_request estop = {.kind = CN_WIRE_ESTOP, .text = "red button"};
+    robot_start(&r, true, PERIOD_S);
+    client_open(&c, &r);
+    client_open(&stranger, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    ASSERT_DONE(client_ask(&stranger, estop)); /* anyone may */
+    CU_ASSERT_EQUAL(stranger.reply.mode, CN_WIRE_ESTOPPED);
+    snprintf(estop.text, sizeof estop.text, "another");
+    ASSERT_DONE(client_ask(&stranger, estop));
+    const cn_wire_request step = client_command(&c, CN_WIRE_STEP, CN_COMMAND_POSITION, 0.1);
+    ASSERT_SAYS("emergency stop (red button): reset the robot first", client_ask(&c, step));
+    ASSERT_SAYS("emergency stop (red button)", client_reset(&c, true));
+    ASSERT_SAYS("no lease", client_reset(&stranger, false));
+    CU_ASSERT_EQUAL(stranger.reply.mode, CN_WIRE_ESTOPPED);
+    ASSERT_DONE(client_reset(&c, false));
+    CU_ASSERT_EQUAL(c.frame.mode, CN_WIRE_HOLDING);
+    CU_ASSERT_EQUAL(c.frame.resets, 1);
+    ASSERT_DONE(client_ask(&c, step));
+    client_close(&c);
+    client_close(&stranger);
+    robot_end(&r);
+}
+
+static void test_server_estop_stops_a_moving_arm(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.3);
+    command.command.valid_for_ns = 4000 * MS;
+    client_send(&c, command);
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+    ASSERT_DONE(client_ask(&c, (cn_wire_request){.kind = CN_WIRE_ESTOP}));
+    pause_ms(150);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    client_close(&c);
+    robot_end(&r);
+}
+
+static void test_server_stops_the_arm_when_its_controller_is_killed(void)
+{
+    char endpoint[64];
+    robot r;
+    client c;
+    robot_path(endpoint, sizeof endpoint);
+    const pid_t child = fork(); /* before any thread */
+    if (child == 0) {
+        cn_link *link = NULL;
+        cn_frame frame;
+        uint64_t sequence;
+        const cn_arm_command command = robot_command(CN_COMMAND_VELOCITY, 0.2, 0.2, 0);
+        if (cn_link_connect(endpoint, 5000, &link, NULL) != CN_OK ||
+            cn_link_acquire(link, NULL) != CN_OK)
+            _exit(1);
+        for (;;) {
+            cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, NULL);
+            cn_link_command(link, &command, frame.sequence, 50 * MS, &sequence, NULL);
+        }
+    }
+    robot_start_at(&r, endpoint, false, PERIOD_S);
+    client_open(&c, &r);
+    bool moving = false;
+    for (int i = 0; i < 500 && !moving; i++) {
+        pause_ms(10);
+        moving = atomic_load(&r.arm.fastest) > 0.15;
+    }
+    CU_ASSERT_TRUE(moving);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    pause_ms(50 + 50 +
+             100); /* the last command's validity, the ramp, a margin for a busy machine */
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    client_close(&c);
+    robot_stop(&r);
+    CU_ASSERT_TRUE(cn_server_statistics(r.server).watchdog_stops >= 1);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
+static void test_server_stops_the_arm_before_it_ends(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.3);
+    command.command.valid_for_ns = 4000 * MS;
+    client_send(&c, command);
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+    pause_ms(60);
+    CU_ASSERT_TRUE(atomic_load(&r.arm.fastest) > 0.1);
+    client_close(&c);
+    robot_stop(&r);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
+/* ---- Clocks and plants ---- */
+
+static void test_server_counts_late_ticks_and_skips_them(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_info(&c));
+    atomic_store(&r.arm.slow, true);
+    pause_ms(200);
+    atomic_store(&r.arm.slow, false);
+    client_close(&c);
+    robot_stop(&r);
+    CU_ASSERT_TRUE(cn_server_statistics(r.server).deadline_misses >= 2);
+    CU_ASSERT_EQUAL(r.status, CN_OK);
+    robot_free(&r);
+}
+
+static void test_server_tells_the_asker_and_ends_when_the_plant_fails(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, true, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    r.arm.fail = CN_ERR_PHYSICS;
+    const cn_wire_request step = client_command(&c, CN_WIRE_STEP, CN_COMMAND_POSITION, 0.1);
+    ASSERT_SAYS("the fake arm broke", client_ask(&c, step));
+    CU_ASSERT_FALSE(c.reply.has_frame);
+    pthread_join(r.thread, NULL); /* by itself */
+    CU_ASSERT_EQUAL(r.status, CN_ERR_PHYSICS);
+    CU_ASSERT_STRING_EQUAL(r.failure.message, "the fake arm broke");
+    client_close(&c);
+    robot_free(&r);
+}
+
+/* ---- Endpoints ---- */
+
+static void test_server_refuses_bad_endpoints(void)
+{
+    cn_error err = {0};
+    fake_arm arm = fake_arm_make(PERIOD_S);
+    cn_server *server = NULL;
+    const char *const bad[] = {"",          "5555",          "tcp://",       "tcp://*",
+                               "tcp://*:x", "tcp://*:70000", "udp://*:5555", "ipc://"};
+    cn_server_config config = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        config.endpoint = bad[i];
+        CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "is not an endpoint: write",
+                        cn_server_create(&config, &arm.plant, &server, &err));
+    }
+    char path[200] = "ipc:///tmp/";
+    memset(path + strlen(path), 'x', 100);
+    config.endpoint = path;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "choose a shorter one",
+                    cn_server_create(&config, &arm.plant, &server, &err));
+    config.endpoint = "ipc:///nowhere/at/all";
+    CN_ASSERT_FAILS(CN_ERR_IO, "cannot bind ipc:///nowhere/at/all",
+                    cn_server_create(&config, &arm.plant, &server, &err));
+    CU_ASSERT_PTR_NULL(server);
+}
+
+static void test_server_refuses_bad_plants(void)
+{
+    cn_error err = {0};
+    fake_arm arm = fake_arm_make(PERIOD_S);
+    cn_server *server = NULL;
+    const cn_server_config config = {.endpoint = "tcp://127.0.0.1:*", .lockstep = true};
+    arm.plant.advance = NULL;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "only a simulated one can go in lockstep",
+                    cn_server_create(&config, &arm.plant, &server, &err));
+    arm = fake_arm_make(0.0205);
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "is 10.25 servo periods",
+                    cn_server_create(&config, &arm.plant, &server, &err));
+    arm = fake_arm_make(PERIOD_S);
+    arm.plant.info.joint[0].velocity = 0;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "velocity limit of 0",
+                    cn_server_create(&config, &arm.plant, &server, &err));
+    CU_ASSERT_PTR_NULL(server);
+}
+
+static void test_server_path_is_protected(void)
+{
+    robot r;
+    client c;
+    cn_error err = {0};
+    robot_start(&r, true, PERIOD_S);
+    fake_arm arm = fake_arm_make(PERIOD_S);
+    cn_server *second = NULL;
+    const cn_server_config config = {.endpoint = r.endpoint};
+    CN_ASSERT_FAILS(CN_ERR_IO, "another server serves",
+                    cn_server_create(&config, &arm.plant, &second, &err));
+    client_open(&c, &r);
+    ASSERT_DONE(client_info(&c)); /* the first one has not noticed */
+    client_close(&c);
+    robot_stop(&r);
+
+    char file[300];
+    snprintf(file, sizeof file, "%s.file", r.endpoint + strlen("ipc://"));
+    FILE *stream = fopen(file, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    fclose(stream);
+    char endpoint[310];
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", file);
+    const cn_server_config on_file = {.endpoint = endpoint};
+    CN_ASSERT_FAILS(CN_ERR_IO, "exists and is not a socket",
+                    cn_server_create(&on_file, &arm.plant, &second, &err));
+    CU_ASSERT_EQUAL(remove(file), 0); /* it is still there */
+    robot_free(&r);
+}
+
+static void test_server_stale_socket_is_replaced(void)
+{
+    char endpoint[64];
+    robot r;
+    client c;
+    robot_path(endpoint, sizeof endpoint);
+    void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_ROUTER);
+    CU_ASSERT_EQUAL_FATAL(zmq_bind(socket, endpoint), 0);
+    zmq_close(socket); /* ZeroMQ leaves its file behind, as a killed server does */
+    zmq_ctx_term(context);
+    CU_ASSERT_EQUAL_FATAL(access(endpoint + strlen("ipc://"), F_OK), 0);
+    robot_start_at(&r, endpoint, true, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_info(&c));
+    client_close(&c);
+    robot_end(&r);
+}
+
+static void test_server_tcp_takes_the_next_port_or_any(void)
+{
+    robot a;
+    robot_start_at(&a, "tcp://127.0.0.1:*", true, PERIOD_S);
+    const int port = cn_endpoint_port(cn_server_state_endpoint(a.server));
+    CU_ASSERT_TRUE(port > 0);
+    CU_ASSERT_TRUE(cn_endpoint_port(cn_server_request_endpoint(a.server)) > 0);
+    client c;
+    client_open(&c, &a);
+    ASSERT_DONE(client_info(&c));
+    client_close(&c);
+
+    cn_error err = {0};
+    fake_arm arm = fake_arm_make(PERIOD_S);
+    cn_server *second = NULL;
+    const cn_server_config config = {.endpoint = a.endpoint};
+    CN_ASSERT_FAILS(CN_ERR_IO, "Address already in use",
+                    cn_server_create(&config, &arm.plant, &second, &err));
+    robot_end(&a);
+}
+
+CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_survives_garbage),
+             T(test_server_survives_a_storm_of_damaged_requests),
+             T(test_server_gives_the_lease_to_one), T(test_server_lease_runs_out_only_in_silence),
+             T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
+             T(test_server_refuses_what_would_disarm_the_watchdog),
+             T(test_server_estop_is_latched_until_a_whole_reset),
+             T(test_server_estop_stops_a_moving_arm),
+             T(test_server_stops_the_arm_when_its_controller_is_killed),
+             T(test_server_stops_the_arm_before_it_ends),
+             T(test_server_counts_late_ticks_and_skips_them),
+             T(test_server_tells_the_asker_and_ends_when_the_plant_fails),
+             T(test_server_refuses_bad_endpoints), T(test_server_refuses_bad_plants),
+             T(test_server_path_is_protected), T(test_server_stale_socket_is_replaced),
+             T(test_server_tcp_takes_the_next_port_or_any))
