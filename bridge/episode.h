@@ -46,8 +46,12 @@ typedef struct cn_episode {
     float *floats; /* storage of observations and actions */
 } cn_episode;
 
-/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (not a log of ours, a message that doesn't
- *         decode), CN_ERR_CHECKSUM; CN_ERR_MEMORY. */
+/* Every frame has the same joints and tracked points (the vectors of three values), every command
+ * as many targets (none, when its mode is none), every step the same sizes. Velocities and efforts
+ * that were not logged are 0.
+ * @param out  owned; cn_episode_destroy
+ * @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (not a log of ours, a message that doesn't
+ *         decode or contradicts the ones before it), CN_ERR_CHECKSUM; CN_ERR_MEMORY. */
 cn_status cn_episode_load(const char *path, cn_episode **out, cn_error *err);
 void cn_episode_destroy(cn_episode **episode);
 

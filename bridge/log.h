@@ -1,6 +1,6 @@
 /* The episode log: one MCAP file with protobuf channels, written by a thread of its own. Putting a
- * message in copies it into a ring that was allocated beforehand: no allocation, no lock that the disk
- * could hold, no waiting. When the ring is full the message is dropped and counted. */
+ * message in copies it into a ring that was allocated beforehand: no allocation, no lock that the
+ * disk could hold, no waiting. When the ring is full the message is dropped and counted. */
 #ifndef CN_BRIDGE_LOG_H
 #define CN_BRIDGE_LOG_H
 
@@ -19,13 +19,13 @@ typedef enum cn_log_channel {
 #define CN_LOG_CHANNEL_ENUM(name, topic, message) name,
     CN_LOG_CHANNEL_TABLE(CN_LOG_CHANNEL_ENUM)
 #undef CN_LOG_CHANNEL_ENUM
-    CN_LOG_CHANNELS
+        CN_LOG_CHANNELS
 } cn_log_channel;
 
 /* What the log is about; becomes its "colonnade" metadata. Strings are copied. */
 typedef struct cn_log_about {
-    const char *task;            /* task name */
-    const char *task_file;       /* path of the task YAML */
+    const char *task;      /* task name */
+    const char *task_file; /* path of the task YAML */
     const char *arm;
     const char *policy_file;     /* path, may be "" */
     const char *policy_checksum; /* 16 hex digits, may be "" */
@@ -58,8 +58,8 @@ bool cn_log_event(cn_log *log, const char *kind, const char *text);
 
 uint64_t cn_log_dropped(const cn_log *log);
 
-/* Writes what is left, finishes the file, frees. @return the first failure of the writer thread (disk
- * full, ...); whatever was written before it is kept. */
+/* Writes what is left, finishes the file, frees. @return the first failure of the writer thread
+ * (disk full, ...); whatever was written before it is kept. */
 cn_status cn_log_finish(cn_log **log, cn_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* MCAP files (mcap.dev specification, version 0): a chunked, indexed, compressed writer, and a linear
- * reader that keeps every whole record of a file that was cut off. */
+/* MCAP files (mcap.dev specification, version 0): a chunked, indexed, compressed writer, and a
+ * linear reader that keeps every whole record of a file that was cut off. */
 #ifndef CN_BRIDGE_MCAP_H
 #define CN_BRIDGE_MCAP_H
 
@@ -12,8 +12,13 @@ typedef enum cn_mcap_compression { CN_MCAP_NONE, CN_MCAP_LZ4, CN_MCAP_ZSTD } cn_
 
 typedef struct cn_mcap_writer cn_mcap_writer;
 
-/* Opens `path` for writing; chunks are flushed as they close, and by cn_mcap_flush.
- * @param chunk_bytes  uncompressed size at which a chunk closes, e.g. 256 KiB */
+/* Opens `path` for writing; chunks are written as they close, and by cn_mcap_flush. The first
+ * failure of any function below but CN_ERR_ARGUMENT sticks: nothing is written after it, and all
+ * return it.
+ * @param chunk_bytes  uncompressed size at which a chunk closes, e.g. 256 KiB
+ * @return CN_ERR_IO (folder, permission), CN_ERR_ARGUMENT (chunk_bytes), CN_ERR_MEMORY; the
+ * functions below CN_ERR_IO (disk full, ...), CN_ERR_ARGUMENT (no such schema or channel, too
+ * large), CN_ERR_MEMORY. */
 cn_status cn_mcap_create(const char *path, cn_mcap_compression compression, size_t chunk_bytes,
                          cn_mcap_writer **out, cn_error *err);
 
@@ -25,9 +30,8 @@ cn_status cn_mcap_channel(cn_mcap_writer *w, uint16_t schema, const char *topic,
 cn_status cn_mcap_metadata(cn_mcap_writer *w, const char *name, const char *const *keys,
                            const char *const *values, int count, cn_error *err);
 /* @param log_time, publish_time  ns since 1970 */
-cn_status cn_mcap_message(cn_mcap_writer *w, uint16_t channel, uint32_t sequence,
-                          uint64_t log_time, uint64_t publish_time, const void *data, size_t size,
-                          cn_error *err);
+cn_status cn_mcap_message(cn_mcap_writer *w, uint16_t channel, uint32_t sequence, uint64_t log_time,
+                          uint64_t publish_time, const void *data, size_t size, cn_error *err);
 /* Closes the open chunk and fsyncs: everything before is safe from kill -9. */
 cn_status cn_mcap_flush(cn_mcap_writer *w, cn_error *err);
 /* Writes summary, indexes, statistics and footer; frees and nulls the writer. */

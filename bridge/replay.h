@@ -1,4 +1,5 @@
-/* Replay of a logged episode: check every action against a policy, or play the commands to a robot. */
+/* Replay of a logged episode: check every action against a policy, or play the commands to a robot.
+ */
 #ifndef CN_BRIDGE_REPLAY_H
 #define CN_BRIDGE_REPLAY_H
 
@@ -12,7 +13,7 @@ typedef struct cn_verify_report {
     uint64_t messages;
     uint64_t actions_checked;
     uint64_t mismatches;    /* actions that differ in any bit */
-    double max_abs_error;
+    double max_abs_error;   /* of the finite differences */
     int64_t first_mismatch; /* tick, or -1 */
 } cn_verify_report;
 
@@ -23,15 +24,22 @@ cn_status cn_replay_verify(const cn_episode *episode, cn_act *act, void *policy,
                            cn_error *err);
 
 typedef struct cn_play_report {
-    uint64_t commands;
-    uint64_t deadline_misses;
-    double joint_rmse; /* rad or m: measured now against measured then */
+    uint64_t commands;        /* of the log, sent */
+    uint64_t deadline_misses; /* control periods that went by without a command */
+    double joint_rmse;        /* rad or m: measured now against measured then */
 } cn_play_report;
 
-/* Plays logged commands to a robot: first moves gently (speed: fraction of each joint's velocity limit)
- * to the first logged pose, then sends each command at its logged time divided by rate.
- * @return CN_ERR_MISMATCH (another arm), CN_ERR_TIMEOUT (robot lost, pose not reached),
- *         CN_ERR_CANCELLED (stop became true; the arm holds). */
+/* Plays logged commands to a robot: first moves gently to the first logged pose, then sends each
+ * command at its logged time divided by rate. Time is counted in the robot's control periods, so
+ * that real time and lockstep play alike. Takes the lease, and gives it back: the arm then holds.
+ * @param rate   > 0; above 1 commands are passed over, below 1 they are repeated
+ * @param speed  of the gentle motion: fraction of each joint's velocity limit, above 0, at most 1
+ * @param stop   borrowed; NULL: never
+ * @param report filled as far as it went, also on failure
+ * @return CN_ERR_ARGUMENT (rate, speed), CN_ERR_NOT_FOUND (nothing to play), CN_ERR_MISMATCH
+ * (another arm or control period), CN_ERR_TIMEOUT (robot lost, pose not reached), CN_ERR_SAFETY
+ *         (emergency stop), CN_ERR_REFUSED (lease, the robot does not follow), CN_ERR_CANCELLED
+ * (stop became true; the arm holds). */
 cn_status cn_replay_play(const cn_episode *episode, cn_link *link, double rate, double speed,
                          const atomic_bool *stop, cn_play_report *report, cn_error *err);
 

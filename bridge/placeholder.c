@@ -1,1 +1,0 @@
-typedef int cn_placeholder_bridge;
