@@ -1,0 +1,352 @@
+/* The controller's end: connecting, waiting, and being told clearly what is wrong. */
+#include "bridge/endpoint.h"
+#include "bridge/link.h"
+#include "bridge/wire.h"
+#include "tests/bridge/robot.h"
+
+#include <zmq.h>
+
+#define PERIOD_S 0.02
+#define MS       INT64_C(1000000)
+
+static void test_link_learns_the_robot(void)
+{
+    robot r;
+    robot_start(&r, false, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    const cn_plant_info *info = cn_link_info(link);
+    CU_ASSERT_EQUAL(info->joint[1].position_low, -INFINITY);
+    CU_ASSERT_STRING_EQUAL(info->arm, "fake");
+    CU_ASSERT_EQUAL(info->joints, 3);
+    CU_ASSERT_STRING_EQUAL(info->joint[2].name, "rail");
+    CU_ASSERT_STRING_EQUAL(info->joint[2].unit, "m");
+    CU_ASSERT_EQUAL(info->joint[0].velocity, 1.5);
+    CU_ASSERT_EQUAL(info->tracked, 1);
+    CU_ASSERT_STRING_EQUAL(info->point[0], "target");
+    CU_ASSERT_EQUAL(info->control_period_s, PERIOD_S);
+    CU_ASSERT_EQUAL(info->servo_rate_hz, 500);
+    CU_ASSERT_FALSE(cn_link_lockstep(link));
+    cn_link_destroy(&link);
+    CU_ASSERT_PTR_NULL(link);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+/* A subscription is answered with the robot's info at once; its regular period is 200 ms. */
+static void test_link_connects_quickly(void)
+{
+    robot r;
+    robot_start(&r, false, PERIOD_S);
+    int quick = 0;
+    for (int i = 0; i < 5; i++) {
+        const int64_t start = cn_clock_now();
+        cn_link *link = robot_link(&r);
+        quick += cn_clock_now() - start < 100 * MS;
+        cn_link_destroy(&link);
+    }
+    CU_ASSERT_TRUE(quick >= 4); /* without it half of them would not be */
+    robot_end(&r);
+}
+
+static void test_link_waits_for_a_robot_that_comes_later(void)
+{
+    char endpoint[64];
+    robot r;
+    cn_error err = {0};
+    cn_link *link = NULL;
+    robot_path(endpoint, sizeof endpoint);
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "no robot answers at ipc://",
+                    cn_link_connect(endpoint, 100, &link, &err));
+    CU_ASSERT_PTR_NULL(link);
+    robot_start_at(&r, endpoint, false, PERIOD_S);
+    link = robot_link(&r);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static void test_link_refuses_bad_endpoints(void)
+{
+    cn_error err = {0};
+    cn_link *link = NULL;
+    const char *const bad[] = {
+        "", "arm", "tcp://*:5555", "tcp://host", "tcp://host:0", "tcp://:5555", "inproc://arm"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "is not an endpoint: write tcp://HOST:5555",
+                        cn_link_connect(bad[i], 100, &link, &err));
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "is `colonnade robot` running there?",
+                    cn_link_connect("tcp://127.0.0.1:1", 100, &link, &err));
+    CU_ASSERT_PTR_NULL(link);
+}
+
+static void test_link_tcp_finds_the_announced_port(void)
+{
+    robot r;
+    cn_error err = {0};
+    robot_start_at(&r, "tcp://0.0.0.0:*", true, PERIOD_S);
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", cn_endpoint_port(r.endpoint));
+    cn_link *link = NULL;
+    CN_ASSERT_OK(cn_link_connect(endpoint, 5000, &link, &err));
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static void test_link_frames_are_newer_each_time(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame = {0};
+    robot_start(&r, false, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    uint64_t last = 0;
+    for (int i = 0; i < 10; i++) {
+        CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+        CU_ASSERT_TRUE(frame.sequence > last);
+        CU_ASSERT_TRUE(frame.holding);
+        CU_ASSERT_TRUE(frame.packed_size > 0);
+        last = frame.sequence;
+    }
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "no frame from the robot at",
+                    cn_link_frame(link, cn_clock_now(), &frame, &err));
+    cn_clock_sleep_until(cn_clock_now() + 200 * MS);
+    CN_ASSERT_OK(cn_link_frame(link, 0, &frame, &err)); /* the latest of ten, at once */
+    CU_ASSERT_TRUE(frame.sequence >= last + 5);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+/* The packed bytes of frames and commands are messages of their own: wrapped again as a State and a
+ * Request they read the same. Tag and length make the wrapping. */
+static void test_link_packed_bytes_are_whole_messages(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    robot_start(&r, true, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    const cn_arm_command command = robot_command(CN_COMMAND_POSITION, 0.25, -0.5, 0.125);
+    CN_ASSERT_OK(cn_link_step(link, &command, &frame, &err));
+    CU_ASSERT_TRUE_FATAL(frame.packed_size >= 128 && frame.packed_size < 16384);
+    uint8_t wrapped[20000];
+    memcpy(wrapped, CN_WIRE_TOPIC_FRAME, 1);
+    wrapped[1] = (uint8_t)(frame.packed_size & 0x7f) | 0x80;
+    wrapped[2] = (uint8_t)(frame.packed_size >> 7);
+    memcpy(wrapped + 3, frame.packed, frame.packed_size);
+    cn_arena *arena = NULL;
+    CN_ASSERT_OK(cn_arena_create(65536, &arena, &err));
+    cn_wire_frame read;
+    cn_wire_info info;
+    bool is_frame;
+    const void *packed;
+    uint32_t size;
+    CN_ASSERT_OK(cn_wire_unpack_state(arena, wrapped, frame.packed_size + 3, cn_link_info(link),
+                                      &is_frame, &info, &read, &packed, &size, &err));
+    CU_ASSERT_TRUE(is_frame);
+    CU_ASSERT_EQUAL(read.sequence, frame.sequence);
+    CU_ASSERT_EQUAL(memcmp(&read.state, &frame.state, sizeof read.state), 0);
+    CU_ASSERT_EQUAL(read.applied.sequence, 1);
+    CU_ASSERT_EQUAL(memcmp(&read.applied.command, &command, sizeof command), 0);
+    CU_ASSERT_EQUAL(size, frame.packed_size);
+
+    const uint8_t *last = cn_link_last_command(link, &size);
+    CU_ASSERT_TRUE_FATAL(size < 128);
+    wrapped[0] = 6 << 3 | 2; /* Request.command */
+    wrapped[1] = (uint8_t)size;
+    memcpy(wrapped + 2, last, size);
+    cn_wire_request request;
+    CN_ASSERT_OK(cn_wire_unpack_request(arena, wrapped, size + 2, &request, &err));
+    CU_ASSERT_EQUAL(request.command.sequence, 1);
+    CU_ASSERT_EQUAL(memcmp(&request.command.command, &command, sizeof command), 0);
+    cn_arena_destroy(&arena);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static void test_link_sequence_does_not_drift(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    robot_start(&r, true, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    for (int lease = 0; lease < 3; lease++) {
+        CN_ASSERT_OK(cn_link_acquire(link, &err));
+        for (int i = 0; i < 200; i++) {
+            const cn_arm_command command = robot_command(CN_COMMAND_POSITION, 0.001 * i, 0, 0);
+            CN_ASSERT_OK(cn_link_step(link, &command, &frame, &err));
+        }
+        CN_ASSERT_OK(cn_link_release(link, &err));
+    }
+    CU_ASSERT_EQUAL(frame.sequence, 600);
+    CU_ASSERT_EQUAL(frame.commands_refused, 0);
+    CU_ASSERT_DOUBLE_EQUAL(frame.state.time_s, 600 * PERIOD_S, 1e-9); /* ns on the wire */
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static void test_link_second_controller_is_told_who_is_first(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    char pid[32];
+    robot_start(&r, true, PERIOD_S);
+    cn_link *first = robot_link(&r), *second = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(first, &err));
+    snprintf(pid, sizeof pid, ":%ld' holds the lease", (long)getpid());
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, pid, cn_link_acquire(second, &err));
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "no lease", cn_link_reset(second, 1, false, &frame, &err));
+    cn_link_destroy(&first); /* releases */
+    CN_ASSERT_OK(cn_link_acquire(second, &err));
+    cn_link_destroy(&second);
+    robot_end(&r);
+}
+
+static void test_link_estop_has_its_own_status(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    const cn_arm_command command = robot_command(CN_COMMAND_POSITION, 0, 0, 0);
+    robot_start(&r, true, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    CN_ASSERT_OK(cn_link_estop(link, "a person", &err));
+    CN_ASSERT_FAILS(CN_ERR_SAFETY, "emergency stop (a person)",
+                    cn_link_step(link, &command, &frame, &err));
+    CN_ASSERT_OK(cn_link_reset(link, 1, false, &frame, &err));
+    CU_ASSERT_FALSE(frame.estopped);
+    CU_ASSERT_EQUAL(frame.resets, 1);
+    CN_ASSERT_OK(cn_link_step(link, &command, &frame, &err));
+    CU_ASSERT_FALSE(frame.holding);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static void test_link_refused_command_shows_in_the_frames(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame = {0};
+    uint64_t sequence;
+    const cn_arm_command command = robot_command(CN_COMMAND_POSITION, NAN, 0, 0);
+    robot_start(&r, false, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    for (int burst = 0; burst < 5; burst++) { /* more answers in all than the link's queue holds */
+        for (int i = 0; i < 30; i++)
+            CN_ASSERT_OK(cn_link_command(link, &command, 1, 50 * MS, &sequence, &err));
+        for (int i = 0; i < 100 && frame.commands_refused < sequence; i++)
+            CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+        CU_ASSERT_EQUAL(frame.commands_refused, sequence);
+    }
+    CU_ASSERT_EQUAL(sequence, 150);
+    CU_ASSERT_STRING_EQUAL(frame.last_refusal, "joint 'base': target is nan");
+    CN_ASSERT_OK(cn_link_reset(link, 1, true, &frame, &err));
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static void test_link_notices_a_restart(void)
+{
+    robot r;
+    char endpoint[256];
+    cn_error err = {0};
+    cn_frame frame;
+    robot_start(&r, false, PERIOD_S);
+    snprintf(endpoint, sizeof endpoint, "%s", r.endpoint);
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    robot_stop(&r);
+    cn_server_destroy(&r.server);
+    robot_start_at(&r, endpoint, false, PERIOD_S);
+    cn_status status;
+    const int64_t deadline = cn_clock_now() + 5 * CN_NS_PER_S;
+    do
+        status = cn_link_frame(link, cn_clock_now() + 100 * MS, &frame, &err);
+    while ((status == CN_OK || status == CN_ERR_TIMEOUT) && cn_clock_now() < deadline);
+    CU_ASSERT_EQUAL(status, CN_ERR_MISMATCH);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "was restarted: connect again"));
+    CN_ASSERT_FAILS(CN_ERR_MISMATCH, "was restarted: connect again",
+                    cn_link_reset(link, 1, false, &frame, &err));
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+/* Something that speaks ZeroMQ, and not our language or another version of it. */
+typedef struct stranger {
+    void *socket; /* PUB */
+    uint8_t says[CN_WIRE_STATE_MAX];
+    size_t size;
+    atomic_bool stop;
+} stranger;
+
+static void *stranger_thread(void *data)
+{
+    stranger *s = data;
+    while (!atomic_load(&s->stop)) {
+        zmq_send(s->socket, s->says, s->size, 0);
+        cn_clock_sleep_until(cn_clock_now() + 5 * MS);
+    }
+    return NULL;
+}
+
+static void meet(stranger *s, cn_status code, const char *words)
+{
+    char endpoint[64];
+    cn_error err = {0};
+    cn_link *link = NULL;
+    pthread_t thread;
+    const int linger = 0;
+    void *context = zmq_ctx_new();
+    robot_path(endpoint, sizeof endpoint);
+    s->socket = zmq_socket(context, ZMQ_PUB);
+    atomic_store(&s->stop, false);
+    zmq_setsockopt(s->socket, ZMQ_LINGER, &linger, sizeof linger);
+    CU_ASSERT_EQUAL_FATAL(zmq_bind(s->socket, endpoint), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, stranger_thread, s), 0);
+    CN_ASSERT_FAILS(code, words, cn_link_connect(endpoint, 3000, &link, &err));
+    atomic_store(&s->stop, true);
+    pthread_join(thread, NULL);
+    zmq_close(s->socket);
+    zmq_ctx_term(context);
+    unlink(endpoint + strlen("ipc://"));
+    *strrchr(endpoint, '/') = '\0';
+    CU_ASSERT_EQUAL(rmdir(endpoint + strlen("ipc://")), 0);
+}
+
+static void test_link_refuses_strangers(void)
+{
+    static stranger s;
+    const fake_arm arm = fake_arm_make(PERIOD_S);
+    cn_wire_info info = {
+        .protocol_version = CN_PROTOCOL_VERSION + 1,
+        .plant = arm.plant.info,
+        .request_endpoint = "ipc:///tmp/x",
+    };
+    s.size = cn_wire_pack_info(&info, s.says);
+    meet(&s, CN_ERR_MISMATCH, "speaks protocol version 2, this program 1");
+    s.size = 7; /* cut off */
+    meet(&s, CN_ERR_FORMAT, "7 bytes that are not a colonnade.v1.State");
+    info.protocol_version = CN_PROTOCOL_VERSION;
+    snprintf(info.request_endpoint, sizeof info.request_endpoint, "tcp://127.0.0.1:5");
+    s.size = cn_wire_pack_info(&info, s.says);
+    meet(&s, CN_ERR_FORMAT, "announces 'tcp://127.0.0.1:5' for requests");
+    info.plant.control_period_s = NAN;
+    s.size = cn_wire_pack_info(&info, s.says);
+    meet(&s, CN_ERR_FORMAT, "a control period of nan s");
+    info.plant.joints = 0;
+    s.size = cn_wire_pack_info(&info, s.says);
+    meet(&s, CN_ERR_FORMAT, "a robot of 0 joints");
+}
+
+CN_TEST_MAIN("bridge.link", T(test_link_learns_the_robot), T(test_link_connects_quickly),
+             T(test_link_waits_for_a_robot_that_comes_later), T(test_link_refuses_bad_endpoints),
+             T(test_link_tcp_finds_the_announced_port), T(test_link_frames_are_newer_each_time),
+             T(test_link_packed_bytes_are_whole_messages), T(test_link_sequence_does_not_drift),
+             T(test_link_second_controller_is_told_who_is_first),
+             T(test_link_estop_has_its_own_status),
+             T(test_link_refused_command_shows_in_the_frames), T(test_link_notices_a_restart),
+             T(test_link_refuses_strangers))
