@@ -18,16 +18,19 @@ cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, 
 void cn_twin_destroy(cn_twin **twin);
 
 /* Puts the arm and the target where the task's reset distribution says; the draws depend on `seed`
- * alone. */
+ * alone. @return CN_ERR_ARGUMENT when no draw of the target is acceptable. */
 cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err);
 
 /* Draws a new target only; the arm stays where it is and keeps moving. */
 cn_status cn_twin_retarget(cn_twin *twin, uint64_t seed, cn_error *err);
 
-/* Puts the arm at measured joint positions at rest, and tracked points where they were measured. */
+/* Puts the arm at measured joint positions at rest, and those tracked points that can be moved
+ * where they were measured. @return CN_ERR_SHAPE, CN_ERR_ARGUMENT (a position that is no number).
+ */
 cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err);
 
-/* Takes a command; it acts from the next advance on (later with an action delay). */
+/* Takes a command; it acts from the next advance on (later with an action delay). The arm holds
+ * still when its actuators cannot follow the mode (cn_task_accepts). */
 void cn_twin_command(cn_twin *twin, const cn_arm_command *command);
 
 /* Simulates `seconds` (rounded to whole physics steps; at least one).
