@@ -381,7 +381,7 @@ static void test_mcap_refuses_wrong_records(void)
 
     d = magic;
     add_chunk(&d, inner.size - 1, "", &inner);
-    expect_refused(&d, "has 9 bytes and says 8");
+    expect_refused(&d, "9 bytes can't become 8");
 
     d = magic;
     inner.size--;
@@ -404,6 +404,10 @@ static void test_mcap_refuses_wrong_chunks(void)
     d = magic;
     add_chunk(&d, 10, "lz4", &noise);
     expect_refused(&d, "does not decompress");
+
+    d = magic;
+    add_chunk(&d, CN_MCAP_CHUNK_MAX, "lz4", &noise);
+    expect_refused(&d, "3 bytes can't become 1073741824");
 
     d = magic;
     add_chunk(&d, 3, "bz2", &noise);
