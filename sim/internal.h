@@ -134,8 +134,8 @@ struct cn_task {
 
 /* ---- mujoco.c ---- */
 
-/* Keeps MuJoCo from printing and from writing files; needed before any of its functions that may warn
- * outside of cn_mujoco_try. */
+/* Keeps MuJoCo from printing and from writing files; needed before any of its functions that may
+ * warn outside of cn_mujoco_try. */
 void cn_mujoco_silence(void);
 
 /* Runs call(ctx); an error inside MuJoCo comes back as CN_ERR_PHYSICS with MuJoCo's words instead
