@@ -25,6 +25,11 @@ bool cn_endpoint_is_ipc(const char *endpoint)
     return starts_with(endpoint, IPC);
 }
 
+bool cn_endpoint_is_ipv6(const char *endpoint)
+{
+    return starts_with(endpoint, TCP "[");
+}
+
 int cn_endpoint_port(const char *endpoint)
 {
     const char *colon = strrchr(endpoint, ':');
@@ -106,8 +111,8 @@ cn_status cn_endpoint_of_requests(const char *state, const char *announced, char
                                   cn_error *err)
 {
     const bool ipc = cn_endpoint_is_ipc(state);
-    const bool usable =
-        ipc ? cn_endpoint_is_ipc(announced) : cn_endpoint_check(announced, true, NULL) == CN_OK;
+    const bool usable = ipc == cn_endpoint_is_ipc(announced) &&
+                        (ipc || cn_endpoint_check(announced, true, NULL) == CN_OK);
     CN_FAIL_IF(!usable, CN_ERR_FORMAT, err, "the robot at %s announces '%s' for requests", state,
                announced);
     int n;

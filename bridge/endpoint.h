@@ -15,6 +15,7 @@
 cn_status cn_endpoint_check(const char *endpoint, bool bind, cn_error *err);
 
 bool cn_endpoint_is_ipc(const char *endpoint);
+bool cn_endpoint_is_ipv6(const char *endpoint); /* tcp://[::1]:5555: a socket must be told */
 
 /* Makes an ipc path free to bind: refuses one that a living server listens on (ZeroMQ would
  * silently take it over) or that is a file of another kind (ZeroMQ would delete it). Does nothing
@@ -22,7 +23,8 @@ bool cn_endpoint_is_ipc(const char *endpoint);
  * @return CN_ERR_IO */
 cn_status cn_endpoint_claim(const char *endpoint, cn_error *err);
 
-/* Removes the socket file of an endpoint that is bound: ZeroMQ leaves it behind. "" does nothing. */
+/* Removes the socket file of an endpoint that is bound: ZeroMQ leaves it behind. "" does nothing.
+ */
 void cn_endpoint_remove(const char *bound);
 
 /* The port of a tcp endpoint, e.g. 5555. */

@@ -57,12 +57,13 @@ static void *open_socket(cn_link *link, int type, int hwm)
     void *socket = zmq_socket(link->context, type);
     if (!socket)
         return NULL;
-    const int linger = 0;
+    const int linger = 0, ipv6 = cn_endpoint_is_ipv6(link->endpoint);
     const int64_t largest = MESSAGE_MAX;
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
     return socket;
 }
 
@@ -204,8 +205,8 @@ static cn_status ask(cn_link *link, cn_wire_request *request, int wait_ms, cn_wi
     return CN_OK;
 }
 
-static cn_status ask_for_frame(cn_link *link, cn_wire_request *request, int wait_ms,
-                               cn_frame *out, cn_error *err)
+static cn_status ask_for_frame(cn_link *link, cn_wire_request *request, int wait_ms, cn_frame *out,
+                               cn_error *err)
 {
     cn_wire_reply reply;
     CN_TRY(ask(link, request, wait_ms, &reply, err));

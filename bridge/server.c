@@ -70,18 +70,20 @@ static cn_status check_plant(const cn_plant *plant, bool lockstep, cn_error *err
     return CN_OK;
 }
 
-static void *open_socket(cn_server *server, int type)
+static void *open_socket(cn_server *server, int type, const char *endpoint)
 {
     void *socket = zmq_socket(server->context, type);
     if (!socket)
         return NULL;
     const int linger = 0, hwm = SOCKET_HWM, verbose = 1, wait_ms = LOCKSTEP_WAIT_MS;
+    const int ipv6 = cn_endpoint_is_ipv6(endpoint);
     const int64_t largest = ZMQ_MESSAGE_MAX;
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
+    zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
     if (type == ZMQ_XPUB) /* every subscriber is noticed, so that it learns the robot at once */
         zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
     return socket;
@@ -118,8 +120,8 @@ static cn_status open_sockets(cn_server *server, const char *endpoint, cn_error 
 {
     server->context = zmq_ctx_new();
     if (server->context) {
-        server->state = open_socket(server, ZMQ_XPUB);
-        server->requests = open_socket(server, ZMQ_ROUTER);
+        server->state = open_socket(server, ZMQ_XPUB, endpoint);
+        server->requests = open_socket(server, ZMQ_ROUTER, endpoint);
     }
     if (!server->state || !server->requests)
         return zmq_fail(err, "open sockets for", endpoint);

@@ -1,5 +1,6 @@
 /* The live control loop against a robot that follows the clock. */
 #include "bridge/control.h"
+#include "bridge/episode.h"
 #include "tests/bridge/robot.h"
 
 #define PERIOD_S 0.02
@@ -76,9 +77,9 @@ static void test_control_reports_what_it_did(void)
     CU_ASSERT_TRUE(cn_histogram_quantile(&report->latency, 0.5) > 0);
     CU_ASSERT_EQUAL(f.progressed, 1);
     CU_ASSERT_EQUAL(f.task.begun, 1);
+    robot_stop(&f.r);
     CU_ASSERT_EQUAL(f.r.arm.resets, 1);
     CU_ASSERT_EQUAL(f.r.arm.seed, 3);
-    robot_stop(&f.r);
     const cn_server_stats stats = cn_server_statistics(f.r.server);
     CU_ASSERT_EQUAL(stats.commands_applied, report->ticks);
     CU_ASSERT_EQUAL(stats.commands_refused, 0);
@@ -103,6 +104,55 @@ static void test_control_goes_on_with_new_goals_in_one_motion(void)
     CU_ASSERT_EQUAL(f.r.arm.seed, 3 + f.report.goals);
     CU_ASSERT_TRUE(f.report.successes <= f.report.goals);
     CU_ASSERT_TRUE(f.report.ticks >= 15 * f.report.goals);
+    teardown(&f);
+}
+
+/* Every frame, command and decision is in the log, and each decision names its frame and command.
+ */
+static void test_control_logs_every_decision(void)
+{
+    fixture f;
+    cn_error err = {0};
+    cn_log *log = NULL;
+    cn_episode *episode = NULL;
+    char path[] = "/tmp/colonnade-control-XXXXXX";
+    const int fd = mkstemp(path);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    close(fd);
+    setup(&f, 0.6, 15);
+    const cn_log_about about = {
+        .task = "touch",
+        .task_file = "",
+        .arm = "fake",
+        .policy_file = "",
+        .policy_checksum = "",
+        .robot = f.r.endpoint,
+        .control_period_s = PERIOD_S,
+    };
+    CN_ASSERT_OK(cn_log_create(path, &about, &log, &err));
+    f.config.log = log;
+    CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    CU_ASSERT_EQUAL(cn_log_dropped(log), 0);
+    CN_ASSERT_OK(cn_log_finish(&log, &err));
+    CN_ASSERT_OK(cn_episode_load(path, &episode, &err));
+    CU_ASSERT_EQUAL(episode->steps, (int)f.report.ticks);
+    CU_ASSERT_EQUAL(episode->commands, (int)f.report.ticks);
+    CU_ASSERT_TRUE(episode->frames >= episode->steps);
+    CU_ASSERT_EQUAL(episode->events,
+                    2 + (int)f.report.goals); /* first goal, further ones, the end */
+    CU_ASSERT_EQUAL(episode->observation_size, 4);
+    for (int i = 0, k = 0; i < episode->steps; i++) {
+        const cn_episode_step *step = &episode->step[i];
+        while (k < episode->frames - 1 && episode->frame[k].sequence < step->frame)
+            k++;
+        CU_ASSERT_EQUAL(episode->frame[k].sequence, step->frame);
+        CU_ASSERT_EQUAL(step->observation[0], (float)episode->frame[k].state.position[0]);
+        CU_ASSERT_EQUAL(episode->command[i].sequence, step->command);
+        CU_ASSERT_EQUAL(episode->command[i].answers_frame, step->frame);
+        CU_ASSERT_EQUAL(step->tick, (uint64_t)i);
+    }
+    cn_episode_destroy(&episode);
+    remove(path);
     teardown(&f);
 }
 
@@ -230,7 +280,8 @@ static void test_control_refuses_lockstep_and_strangers(void)
 }
 
 CN_TEST_MAIN("bridge.control", T(test_control_reports_what_it_did),
-             T(test_control_goes_on_with_new_goals_in_one_motion), T(test_control_stops_when_told),
+             T(test_control_goes_on_with_new_goals_in_one_motion),
+             T(test_control_logs_every_decision), T(test_control_stops_when_told),
              T(test_control_ends_with_an_emergency_stop), T(test_control_notices_a_lost_robot),
              T(test_control_counts_the_periods_a_slow_policy_misses),
              T(test_control_refuses_lockstep_and_strangers))

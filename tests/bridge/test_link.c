@@ -144,9 +144,10 @@ static void test_link_packed_bytes_are_whole_messages(void)
                                       &is_frame, &info, &read, &packed, &size, &err));
     CU_ASSERT_TRUE(is_frame);
     CU_ASSERT_EQUAL(read.sequence, frame.sequence);
-    CU_ASSERT_EQUAL(memcmp(&read.state, &frame.state, sizeof read.state), 0);
+    CU_ASSERT_EQUAL(read.state.time_s, frame.state.time_s);
+    CU_ASSERT_EQUAL(memcmp(read.state.position, frame.state.position, 3 * sizeof(double)), 0);
     CU_ASSERT_EQUAL(read.applied.sequence, 1);
-    CU_ASSERT_EQUAL(memcmp(&read.applied.command, &command, sizeof command), 0);
+    CU_ASSERT_EQUAL(memcmp(read.applied.command.target, command.target, 3 * sizeof(double)), 0);
     CU_ASSERT_EQUAL(size, frame.packed_size);
 
     const uint8_t *last = cn_link_last_command(link, &size);
@@ -157,7 +158,7 @@ static void test_link_packed_bytes_are_whole_messages(void)
     cn_wire_request request;
     CN_ASSERT_OK(cn_wire_unpack_request(arena, wrapped, size + 2, &request, &err));
     CU_ASSERT_EQUAL(request.command.sequence, 1);
-    CU_ASSERT_EQUAL(memcmp(&request.command.command, &command, sizeof command), 0);
+    CU_ASSERT_EQUAL(memcmp(request.command.command.target, command.target, 3 * sizeof(double)), 0);
     cn_arena_destroy(&arena);
     cn_link_destroy(&link);
     robot_end(&r);
