@@ -1,6 +1,6 @@
-/* The robot server: the only one who talks to a plant. It publishes frames, takes requests, and lets a
- * command through only if its sender holds the lease, it is newer than the last, still valid, finite,
- * and within the limits (bridge/safety.h). Silence ends in a smooth stop. */
+/* The robot server: the only one who talks to a plant. It publishes frames, takes requests, and
+ * lets a command through only if its sender holds the lease, it is newer than the last, still
+ * valid, finite, and within the limits (bridge/safety.h). Silence ends in a smooth stop. */
 #ifndef CN_BRIDGE_SERVER_H
 #define CN_BRIDGE_SERVER_H
 
@@ -16,7 +16,7 @@
 typedef struct cn_server cn_server;
 
 typedef struct cn_server_config {
-    const char *endpoint; /* ZeroMQ endpoint of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
+    const char *endpoint; /* of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
     bool lockstep;        /* wait for Step requests instead of following the clock */
 } cn_server_config;
 
@@ -32,15 +32,18 @@ typedef struct cn_server_stats {
 /* Binds both sockets. A tcp request socket takes the state port + 1 or, if that is taken, any free
  * one; an ipc request socket is the state path + ".request". An ipc path that a living server holds
  * is refused.
- * @param plant  borrowed
- * @return CN_ERR_ARGUMENT (not an endpoint), CN_ERR_IO (address in use, no permission). */
+ * @param plant  borrowed; its control period must be a whole number of servo periods
+ * @return CN_ERR_ARGUMENT (not an endpoint; a plant without limits, or one that cannot go in
+ * lockstep), CN_ERR_IO (address in use, no permission), CN_ERR_MEMORY. */
 cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_server **out,
                            cn_error *err);
 void cn_server_destroy(cn_server **server);
 
-/* Serves until *stop becomes true. @return the plant's failure, if it had one. */
+/* Serves until *stop becomes true; in real time it stops the arm smoothly before it returns.
+ * @return the plant's failure, if it had one; whoever asked for the motion has been told. */
 cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err);
 
+/* To be read by the thread that runs the server, or after it. */
 cn_server_stats cn_server_statistics(const cn_server *server);
 
 /* Where the sockets really are (wildcards and port 0 resolved), for people. */
