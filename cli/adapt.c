@@ -18,9 +18,13 @@ static void more_help(FILE *out)
 
 static const char *const names[] = {"POLICY", NULL};
 static const cli_usage usage = {
-    .synopsis = "colonnade adapt POLICY (--robot ENDPOINT | --task TASK [--gap GAP]) --out RUN [options]",
-    .text = "Adapts POLICY where it is to work. Measures success before and after on the same episodes,\n"
-            "with deterministic actions; their steps are not part of --steps.",
+    .synopsis =
+        "colonnade adapt POLICY (--robot ENDPOINT | --task TASK [--gap GAP]) --out RUN [options]",
+    .text = "Adapts POLICY where it is to work. Measures success before and after on the same "
+            "episodes,\n"
+            "with deterministic actions; their steps are not part of --steps. Ctrl-C ends the run "
+            "after the\n"
+            "iteration at hand and keeps what was learned.",
     .example = "colonnade adapt runs/reach/best.safetensors --robot ipc:///tmp/arm --out runs/arm",
     .more = more_help,
     .positional = names,
@@ -36,8 +40,7 @@ typedef struct adapt_options {
 static cn_status prepare(const adapt_options *o, const cn_train_config *config, const cn_task *task,
                          cn_policy **policy, cn_error *err)
 {
-    const cn_policy_column column =
-        cli_learning_column(&o->learning, config, task, o->method);
+    const cn_policy_column column = cli_learning_column(&o->learning, config, task, o->method);
     cn_rng rng = cn_rng_make((uint64_t)o->learning.seed, UINT64_C(0x67726f77) << 32);
     const int last = cn_policy_columns(*policy) - 1;
     if (strcmp(o->method, "progressive") == 0) {
@@ -66,18 +69,22 @@ static void report(const adapt_options *o, const cn_train_report *run, cn_policy
                    const char *path, const cn_evaluation *before, const cn_evaluation *after)
 {
     const double rate = run->seconds > 0.0 ? (double)run->steps / run->seconds : 0.0;
-    printf("%lld robot steps in %.1f s (%.0f steps/s)%s\n"
-           "success before %.1f %%, after %.1f %% (%ld episodes each, 95 %% interval after: %.1f to "
-           "%.1f %%)\npolicy  %s (%d columns, %zu trainable parameters)\n",
-           (long long)run->steps, run->seconds, rate, run->stopped ? ", stopped early" : "",
-           100.0 * before->success_rate, 100.0 * after->success_rate, after->episodes,
-           100.0 * after->success_low, 100.0 * after->success_high, path,
-           cn_policy_columns(policy), trainable(policy));
+    printf("%lld robot steps in %.1f s (%.0f steps/s)%s\n", (long long)run->steps, run->seconds,
+           rate, run->stopped ? ", stopped early" : "");
+    if (after->episodes > 0)
+        printf(
+            "success before %.1f %%, after %.1f %% (%ld episodes each, 95 %% interval after: %.1f "
+            "to %.1f %%)\n",
+            100.0 * before->success_rate, 100.0 * after->success_rate, after->episodes,
+            100.0 * after->success_low, 100.0 * after->success_high);
+    printf("policy  %s (%d columns, %zu trainable parameters)\n", path, cn_policy_columns(policy),
+           trainable(policy));
     if (o->learning.json)
         cli_print_json(json_pack(
-            "{s:I, s:f, s:f, s:f, s:f, s:s, s:i, s:I, s:s, s:b}", "steps", (json_int_t)run->steps,
+            "{s:I, s:f, s:f, s:o, s:o, s:s, s:i, s:I, s:s, s:b}", "steps", (json_int_t)run->steps,
             "seconds", run->seconds, "success_before", before->success_rate, "success_after",
-            after->success_rate, "return_after", after->return_mean, "policy", path, "columns",
+            cli_measure_json(after, after->success_rate), "return_after",
+            cli_measure_json(after, after->return_mean), "policy", path, "columns",
             cn_policy_columns(policy), "trainable_parameters", (json_int_t)trainable(policy),
             "method", o->method, "stopped", run->stopped));
 }
@@ -87,7 +94,7 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
 {
     cn_train_config config;
     cn_train_report run;
-    cn_evaluation before, after;
+    cn_evaluation before, after = {0};
     char path[CN_PATH];
     CN_TRY(cli_learning_config(&o->learning, place->task, "adapt", &config, err));
     config.envs = cli_place_envs(place, (int)config.envs);
@@ -101,15 +108,17 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
         .seed = (uint64_t)o->learning.seed,
         .threads = (int)o->learning.threads,
     };
-    CN_TRY(cli_measure_run(&measure, &before, err));
-    printf("before: success %.1f %% of %ld episodes\n", 100.0 * before.success_rate, before.episodes);
-    CN_TRY(prepare(o, &config, place->task, policy, err));
     CN_TRY(cli_learning_folder(&o->learning, &config, err));
+    CN_TRY(cli_measure_run(&measure, &before, err));
+    printf("before: success %.1f %% of %ld episodes\n", 100.0 * before.success_rate,
+           before.episodes);
+    CN_TRY(prepare(o, &config, place->task, policy, err));
     CN_TRY(cli_learning_run(&o->learning, &config, *policy, cli_place_make_env, place,
                             place->link ? 1 : (int)o->learning.threads, &run, err));
     measure.policy = *policy;
     measure.column = cn_policy_columns(*policy) - 1;
-    CN_TRY(cli_measure_run(&measure, &after, err));
+    if (!run.stopped)
+        CN_TRY(cli_measure_run(&measure, &after, err));
     snprintf(path, sizeof path, "%s/last.safetensors", o->learning.out);
     report(o, &run, *policy, path, &before, &after);
     return CN_OK;
@@ -121,7 +130,8 @@ static cn_status adapt(const adapt_options *o, cn_error *err)
     cli_place place = {0};
     cn_status status = cn_policy_load(o->policy, &policy, err);
     if (status == CN_OK)
-        status = cli_place_open(policy, o->task, o->gap, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err);
+        status =
+            cli_place_open(policy, o->task, o->gap, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err);
     if (status == CN_OK)
         status = adapt_at(o, &place, &policy, err);
     cli_place_close(&place);
@@ -144,7 +154,8 @@ int cli_adapt(int argc, char **argv)
         {"robot", "ENDPOINT", "a robot's state endpoint", CLI_TEXT, &o.robot, 0, 0},
         {"task", "TASK", "task file (default: the policy's)", CLI_TEXT, &o.task, 0, 0},
         {"gap", "GAP", "reality gap of the simulated arm", CLI_TEXT, &o.gap, 0, 0},
-        {"method", "METHOD", "progressive (default), finetune or scratch", CLI_TEXT, &o.method, 0, 0},
+        {"method", "METHOD", "progressive (default), finetune or scratch", CLI_TEXT, &o.method, 0,
+         0},
         {"out", "RUN", "folder of the run; made here", CLI_TEXT, &l->out, 0, 0},
         {"steps", "N", "robot steps (default: the task's)", CLI_INT, &l->steps, 1, 1e12},
         {"episodes", "N", "of each measurement (default 100)", CLI_INT, &o.episodes, 1, 1e6},

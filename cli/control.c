@@ -13,9 +13,11 @@
 static const char *const names[] = {"POLICY", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade control POLICY --robot ENDPOINT [--seconds S] [--log FILE]",
-    .text = "Runs POLICY on a robot at the task's rate, goal after goal. At the end, and on Ctrl-C, the\n"
-            "arm stops smoothly and holds. --log writes every frame, command and decision to an MCAP\n"
-            "file for `colonnade replay` and Foxglove. Exit status 3: the robot stopped us.",
+    .text =
+        "Runs POLICY on a robot at the task's rate, goal after goal. At the end, and on Ctrl-C, "
+        "the\n"
+        "arm stops smoothly and holds. --log writes every frame, command and decision to an MCAP\n"
+        "file for `colonnade replay` and Foxglove. Exit status 3: the robot stopped us.",
     .example = "colonnade control runs/arm/last.safetensors --robot ipc:///tmp/arm --seconds 10 "
                "--log episode.mcap",
     .positional = names,
@@ -58,13 +60,14 @@ static void report(const control_options *o, const cn_control_report *r, uint64_
     cli_progress_end();
     printf("stopped by %s after %" PRIu64 " ticks: %" PRIu64 " deadline misses, %" PRIu64
            " stale frames; %" PRIu64 " of %" PRIu64 " goals reached\n",
-           cn_control_end_words(r->end), r->ticks, r->deadline_misses, r->stale_frames, r->successes,
-           r->goals);
+           cn_control_end_words(r->end), r->ticks, r->deadline_misses, r->stale_frames,
+           r->successes, r->goals);
     printf("  %-22s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
     print_durations("frame to command", &r->latency);
     print_durations("command to command", &r->period);
     if (o->log)
-        printf("log     %s%s\n", o->log, dropped ? " (messages were dropped: the disk is too slow)" : "");
+        printf("log     %s%s\n", o->log,
+               dropped ? " (messages were dropped: the disk is too slow)" : "");
     if (o->json)
         cli_print_json(json_pack(
             "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:s}", "ticks", (json_int_t)r->ticks,
@@ -96,7 +99,19 @@ static cn_status open_log(const control_options *o, cn_policy *policy, const cli
     return cn_log_create(o->log, &about, out, err);
 }
 
-static cn_status control(const control_options *o, bool *safety, cn_error *err)
+/* An end that is not ours is a failure of its own kind. */
+static cn_status judge(const control_options *o, cn_control_end end, cn_error *err)
+{
+    CN_FAIL_IF(end == CN_CONTROL_ROBOT_LOST, CN_ERR_SAFETY, err,
+               "the robot at %s fell silent; is it still running?", o->robot);
+    CN_FAIL_IF(end == CN_CONTROL_ROBOT_HELD, CN_ERR_SAFETY, err,
+               "the robot at %s holds and follows no command: an emergency stop, or another "
+               "controller",
+               o->robot);
+    return CN_OK;
+}
+
+static cn_status control(const control_options *o, cn_error *err)
 {
     cn_status status = CN_OK;
     cn_policy *policy = NULL;
@@ -107,8 +122,10 @@ static cn_status control(const control_options *o, bool *safety, cn_error *err)
     if (!r)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a report");
     CN_TRY_CLEANUP(cn_policy_load(o->policy, &policy, err));
-    CN_TRY_CLEANUP(cli_place_open(policy, o->task, NULL, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
-    CN_TRY_CLEANUP(cn_agent_create(policy, o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
+    CN_TRY_CLEANUP(
+        cli_place_open(policy, o->task, NULL, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
+    CN_TRY_CLEANUP(cn_agent_create(policy,
+                                   o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
                                    1, CN_AGENT_ACTOR, &agent, err));
     CN_TRY_CLEANUP(open_log(o, policy, &place, &log, err));
     const cn_control_config config = {
@@ -126,7 +143,7 @@ static cn_status control(const control_options *o, bool *safety, cn_error *err)
     if (log)
         CN_TRY_CLEANUP(cn_log_finish(&log, err));
     report(o, r, dropped);
-    *safety = r->end == CN_CONTROL_ROBOT_HELD || r->end == CN_CONTROL_ROBOT_LOST;
+    status = judge(o, r->end, err);
 cleanup:
     if (log)
         cn_log_finish(&log, NULL);
@@ -156,8 +173,5 @@ int cli_control(int argc, char **argv)
     if (!o.robot)
         return cli_wrong(&usage, "--robot is missing: which robot?");
     cn_error err = {0};
-    bool safety = false;
-    if (control(&o, &safety, &err) != CN_OK)
-        return cli_fail(&err);
-    return safety ? CLI_SAFETY : CLI_DONE;
+    return control(&o, &err) == CN_OK ? CLI_DONE : cli_fail(&err);
 }

@@ -17,14 +17,15 @@ cli_learning cli_learning_default(void)
 /* "key=value" as a YAML map of one entry. */
 static cn_status read_set(const char *text, cn_train_config *config, cn_error *err)
 {
-    char yaml[512];
+    char yaml[512], name[512];
     const char *equals = strchr(text, '=');
     CN_FAIL_IF(!equals || equals == text, CN_ERR_ARGUMENT, err,
                "--set %s: expected key=value, as in --set learning_rate=1e-3", text);
     const int n = snprintf(yaml, sizeof yaml, "{%.*s: %s}", (int)(equals - text), text, equals + 1);
     CN_FAIL_IF(n < 0 || (size_t)n >= sizeof yaml, CN_ERR_ARGUMENT, err, "--set %s: too long", text);
     cn_yaml *document = NULL;
-    CN_TRY(cn_yaml_parse("--set", yaml, &document, err));
+    snprintf(name, sizeof name, "--set %s", text);
+    CN_TRY(cn_yaml_parse(name, yaml, &document, err));
     const cn_status status = cn_train_config_read(config, cn_yaml_root(document), err);
     cn_yaml_destroy(&document);
     return status;
@@ -57,7 +58,8 @@ cn_status cli_learning_folder(const cli_learning *options, const cn_train_config
     char path[CN_PATH];
     snprintf(path, sizeof path, "%s/last.safetensors", options->out);
     CN_FAIL_IF(access(path, F_OK) == 0, CN_ERR_ARGUMENT, err,
-               "%s holds a run already (%s); choose another --out, or remove it", options->out, path);
+               "%s holds a run already (%s); choose another --out, or remove it", options->out,
+               path);
     CN_TRY(cn_file_make_folder(options->out, err));
     snprintf(path, sizeof path, "%s/config.yaml", options->out);
     cn_file file;
@@ -113,8 +115,8 @@ static void show(void *ctx, const cn_train_progress *p)
 }
 
 cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
-                           cn_policy *policy, cn_make_env *make_env, void *make_env_ctx, int threads,
-                           cn_train_report *run, cn_error *err)
+                           cn_policy *policy, cn_make_env *make_env, void *make_env_ctx,
+                           int threads, cn_train_report *run, cn_error *err)
 {
     double evaluated = NAN;
     const cn_train_job job = {

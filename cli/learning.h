@@ -1,4 +1,5 @@
-/* What `train` and `adapt` share: the configuration in its layers, the run's folder, the live line. */
+/* What `train` and `adapt` share: the configuration in its layers, the run's folder, the live line.
+ */
 #ifndef CN_CLI_LEARNING_H
 #define CN_CLI_LEARNING_H
 
@@ -33,7 +34,7 @@ cn_policy_column cli_learning_column(const cli_learning *options, const cn_train
 
 /* Trains the policy's last column with a progress line. @param run  receives the report */
 cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
-                           cn_policy *policy, cn_make_env *make_env, void *make_env_ctx, int threads,
-                           cn_train_report *run, cn_error *err);
+                           cn_policy *policy, cn_make_env *make_env, void *make_env_ctx,
+                           int threads, cn_train_report *run, cn_error *err);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef CN_CLI_MEASURE_H
 #define CN_CLI_MEASURE_H
 
+#include <jansson.h>
+
 #include "cli/place.h"
 #include "policy/evaluate.h"
 
@@ -18,7 +20,10 @@ typedef struct cli_measure {
     int threads; /* one is enough for a robot */
 } cli_measure;
 
-/* Stops early, with CN_ERR_CANCELLED, on Ctrl-C. */
+/* Measures. Stops early, with CN_ERR_CANCELLED, on Ctrl-C. */
 cn_status cli_measure_run(const cli_measure *measure, cn_evaluation *out, cn_error *err);
+
+/* A value of an evaluation for --json: null when there was none (0 episodes), as after Ctrl-C. */
+json_t *cli_measure_json(const cn_evaluation *evaluation, double value);
 
 #endif

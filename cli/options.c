@@ -100,6 +100,18 @@ static int take_positional(const cli_usage *usage, int argc, char **argv, const 
     return -1;
 }
 
+/* What getopt_long does not take. @param known  0 for a long option; else a letter, or 256 + i of
+ * options[i], a flag that was given a value */
+static int wrong_option(const cli_usage *usage, int known, const char *text,
+                        const cli_option *options)
+{
+    if (known >= 256)
+        return cli_wrong(usage, "--%s takes no value", options[known - 256].name);
+    if (known > 0)
+        return cli_wrong(usage, "there is no option '-%c'", known);
+    return cli_wrong(usage, "there is no option '%s'", text);
+}
+
 int cli_parse(const cli_usage *usage, const cli_option *options, int argc, char **argv,
               const char **positional)
 {
@@ -120,7 +132,7 @@ int cli_parse(const cli_usage *usage, const cli_option *options, int argc, char 
         if (code == ':')
             return cli_wrong(usage, "%s needs a value", argv[optind - 1]);
         if (code == '?')
-            return cli_wrong(usage, "there is no option '%s'", argv[optind - 1]);
+            return wrong_option(usage, optopt, argv[optind - 1], options);
         const int status = set_option(usage, &options[code - 256], optarg);
         if (status >= 0)
             return status;

@@ -17,20 +17,24 @@ static void more_help(FILE *out)
 static const char *const names[] = {"TASK", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade train TASK --out RUN [options]",
-    .text = "Trains a policy for TASK (a YAML file) with PPO on all cores. RUN receives best.safetensors\n"
-            "and last.safetensors, config.yaml with every setting, and TensorBoard events.",
+    .text = "Trains a policy for TASK (a YAML file) with PPO on all cores. RUN receives "
+            "best.safetensors\n"
+            "and last.safetensors, config.yaml with every setting, and TensorBoard events. Ctrl-C "
+            "ends\n"
+            "the run after the iteration at hand and keeps what was learned.",
     .example = "colonnade train scenes/reach.yaml --out runs/reach --seed 1",
     .more = more_help,
     .positional = names,
 };
 
-/* Evaluates the best policy, or the last where none was evaluated. */
+/* Evaluates the policy that the run leaves behind. After Ctrl-C there is no evaluation. */
 static cn_status judge(const cli_learning *options, const cn_train_report *run, cli_place *place,
-                       char path[CN_PATH], cn_evaluation *result, cn_error *err)
+                       const char *path, cn_evaluation *result, cn_error *err)
 {
     cn_policy *policy = NULL;
-    snprintf(path, CN_PATH, "%s/%s", options->out,
-             run->has_best ? "best.safetensors" : "last.safetensors");
+    *result = (cn_evaluation){0};
+    if (run->stopped)
+        return CN_OK;
     CN_TRY(cn_policy_load(path, &policy, err));
     const cli_measure measure = {
         .policy = policy,
@@ -50,16 +54,19 @@ static void report(const cli_learning *options, const cn_train_report *run, cons
     const double rate = run->seconds > 0.0 ? (double)run->steps / run->seconds : 0.0;
     printf("%lld steps in %.1f s (%.0f steps/s)%s\n", (long long)run->steps, run->seconds, rate,
            run->stopped ? ", stopped early" : "");
-    printf("success %.0f %% of %ld held-out episodes (95 %% interval %.0f to %.0f %%), return %.2f +- "
-           "%.2f\npolicy  %s\n",
-           100.0 * result->success_rate, result->episodes, 100.0 * result->success_low,
-           100.0 * result->success_high, result->return_mean, result->return_std, path);
+    if (result->episodes > 0)
+        printf("success %.0f %% of %ld held-out episodes (95 %% interval %.0f to %.0f %%), return "
+               "%.2f +- %.2f\n",
+               100.0 * result->success_rate, result->episodes, 100.0 * result->success_low,
+               100.0 * result->success_high, result->return_mean, result->return_std);
+    printf("policy  %s\n", path);
     if (options->json)
         cli_print_json(json_pack(
-            "{s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:b}", "steps", (json_int_t)run->steps, "seconds",
-            run->seconds, "steps_per_second", rate, "success_rate", result->success_rate,
-            "return_mean", result->return_mean, "return_std", result->return_std, "policy", path,
-            "stopped", run->stopped));
+            "{s:I, s:f, s:f, s:o, s:o, s:o, s:s, s:b}", "steps", (json_int_t)run->steps, "seconds",
+            run->seconds, "steps_per_second", rate, "success_rate",
+            cli_measure_json(result, result->success_rate), "return_mean",
+            cli_measure_json(result, result->return_mean), "return_std",
+            cli_measure_json(result, result->return_std), "policy", path, "stopped", run->stopped));
 }
 
 static cn_status train(const cli_learning *options, const char *task, cn_error *err)
@@ -80,6 +87,8 @@ static cn_status train(const cli_learning *options, const char *task, cn_error *
     CN_TRY_CLEANUP(cli_learning_folder(options, &config, err));
     CN_TRY_CLEANUP(cli_learning_run(options, &config, policy, cli_place_make_env, &place,
                                     (int)options->threads, &run, err));
+    snprintf(path, sizeof path, "%s/%s", options->out,
+             run.has_best ? "best.safetensors" : "last.safetensors");
     CN_TRY_CLEANUP(judge(options, &run, &place, path, &result, err));
     report(options, &run, path, &result);
 cleanup:
