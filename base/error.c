@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,23 @@ const char *cn_status_words(cn_status status)
     return "unknown status";
 }
 
+/* MuJoCo's errors have several lines, and what a robot or a file says may hold anything: what is
+ * shown is one line without control characters. */
+static void make_one_line(char *message)
+{
+    size_t length = 0;
+    for (const char *c = message; *c; c++) {
+        const bool control = (unsigned char)*c < 0x20 || *c == 0x7f;
+        if (!control)
+            message[length++] = *c;
+        else if (length > 0 && message[length - 1] != ' ')
+            message[length++] = ' ';
+    }
+    while (length > 0 && message[length - 1] == ' ')
+        length--;
+    message[length] = '\0';
+}
+
 cn_status cn_error_set(cn_error *err, cn_status code, const char *file, int line,
                        const char *format, ...)
 {
@@ -28,6 +46,7 @@ cn_status cn_error_set(cn_error *err, cn_status code, const char *file, int line
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     return code;
 }
 
@@ -46,5 +65,6 @@ cn_status cn_error_prefix(cn_error *err, cn_status code, const char *format, ...
     if (used > 0 && (size_t)used < sizeof err->message)
         snprintf(err->message + used, sizeof err->message - (size_t)used, "%.*s",
                  (int)(sizeof err->message - (size_t)used - 1), rest);
+    make_one_line(err->message);
     return err->code;
 }

@@ -1,0 +1,196 @@
+"""What the tests of the program share: running it, reading what it says, and robots beside it.
+
+A test file calls main(globals()): every function whose name begins with test_ runs, in order, and the
+first argument of the command line is the build folder. Under a sanitizer the program is slow: scaled()
+makes runs shorter then, and nothing else changes.
+"""
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BUILD = os.path.abspath(sys.argv[1])
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.join(BUILD, "colonnade")
+REACH = os.path.join(SOURCE, "scenes", "reach.yaml")
+GAP = os.path.join(SOURCE, "scenes", "gaps", "mild.yaml")
+JACO = os.path.join(SOURCE, "scenes", "jaco_reach.yaml")
+
+with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as cache:
+    INSTRUMENTED = any(line.startswith("CN_SANITIZE") and line.split("=", 1)[1].strip()
+                       for line in cache)
+
+DONE, FAILED, USAGE, SAFETY = 0, 1, 2, 3
+PATIENCE_S = 120  # nothing here takes this long; a program that hangs fails its test
+
+# The keys that --json promises.
+DURATIONS = {"p50", "p99", "p999", "max"}
+KEYS = {
+    "train": {"steps", "seconds", "steps_per_second", "success_rate", "return_mean", "policy"},
+    "eval": {"episodes", "success_rate", "return_mean", "return_std", "length_mean"},
+    "adapt": {"steps", "seconds", "success_before", "success_after", "policy", "columns",
+              "trainable_parameters"},
+    "robot": {"frames", "commands_applied", "commands_refused", "deadline_misses",
+              "watchdog_stops"},
+    "control": {"ticks", "deadline_misses", "stale_frames", "latency_us", "stopped_by"},
+    "verify": {"messages", "actions_checked", "mismatches", "max_abs_error"},
+    "sim": {"joint_rmse_rad"},
+    "video": {"frames", "seconds", "video"},
+    "play": {"commands", "deadline_misses", "joint_rmse_rad"},
+    "inspect": {"kind"},
+}
+
+
+def scaled(number, instrumented):
+    """A size of a run: `number`, or the smaller one where the program is instrumented."""
+    return instrumented if INSTRUMENTED else number
+
+
+def environment():
+    """Sanitizer settings: every finding is fatal, and nothing but findings is printed."""
+    leaks = f"suppressions={os.path.join(SOURCE, 'tests', 'lsan.supp')}:print_suppressions=0"
+    return {**os.environ, "LSAN_OPTIONS": leaks, "UBSAN_OPTIONS": "halt_on_error=1"}
+
+
+def start(*arguments, **options):
+    """The program as a process of its own, its two outputs as pipes."""
+    return subprocess.Popen([PROGRAM, *map(str, arguments)], env=environment(), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def finish(process, code=DONE, patience_s=PATIENCE_S):
+    """Waits for the end. Checks the exit status; returns standard output and standard error."""
+    try:
+        out, error = process.communicate(timeout=patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, error = process.communicate()
+        raise AssertionError(f"{process.args} still ran after {patience_s} s:\n{out}{error}")
+    assert process.returncode == code, \
+        f"{process.args}: exit status {process.returncode}, not {code}:\n{out}{error}"
+    return out, error
+
+
+def run(*arguments, code=DONE):
+    """Runs the program to its end; returns standard output. A success says nothing on the other."""
+    out, error = finish(start(*arguments), code)
+    assert code != DONE or error == "", error
+    return out
+
+
+def last_json(out, kind):
+    """The object on the last line of an output, with all keys of the contract."""
+    result = json.loads(out.splitlines()[-1])
+    missing = KEYS[kind] - set(result)
+    assert not missing, f"{kind} --json lacks {missing}: {result}"
+    return result
+
+
+def run_json(kind, *arguments, code=DONE):
+    return last_json(run(*arguments, "--json", code=code), kind)
+
+
+def said(error, *words, lines=1):
+    """An error is one line that names the program; of wrong usage a second line gives the usage."""
+    text = error.splitlines()
+    assert len(text) == lines and text[0].startswith("colonnade: "), error
+    assert lines == 1 or text[1].startswith("Usage: colonnade "), error
+    for word in words:
+        assert word in text[0], f"'{word}' is not in: {text[0]}"
+
+
+def contents(folder):
+    """Every path below a folder, with the checksum of what it holds."""
+    found = {}
+    for parent, folders, files in os.walk(folder):
+        for name in folders:
+            found[os.path.join(parent, name)] = "folder"
+        for name in files:
+            with open(os.path.join(parent, name), "rb") as file:
+                found[os.path.join(parent, name)] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+def train(out, *options, steps=4096, task=REACH):
+    """A policy that has learned next to nothing, in a second; returns its path."""
+    run("train", task, "--out", out, "--steps", steps, "--threads", 2, *options)
+    return os.path.join(out, "last.safetensors")
+
+
+_trained = []  # the run that trained() copies; a temporary folder
+
+
+def trained(out="run"):
+    """The same as train(out) with default options, learned only once a test file."""
+    if not _trained:
+        _trained.append(tempfile.TemporaryDirectory(prefix="cn"))
+        train(os.path.join(_trained[0].name, "run"))
+    shutil.copytree(os.path.join(_trained[0].name, "run"), out)
+    return os.path.join(out, "last.safetensors")
+
+
+class Robot:
+    """A process `colonnade robot`, served until the end of a with block, and stopped in order unless
+    it was killed before. `endpoint` is where it can be reached."""
+
+    def __init__(self, bind, *options, task=REACH):
+        self.process = start("robot", task, "--bind", bind, "--json", *options)
+        self.greeting = self.process.stdout.readline()
+        if "state " not in self.greeting:
+            finish(self.process)  # says why
+        self.endpoint = self.greeting.split("state ")[1].split(",")[0].replace("0.0.0.0", "127.0.0.1")
+        self.report = None
+
+    def __enter__(self):
+        return self
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate()
+
+    def __exit__(self, failure, *_):
+        if self.process.returncode is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        if failure:
+            self.process.communicate()
+            return
+        out, error = finish(self.process)
+        assert error == "", error
+        self.report = last_json(out, "robot")
+
+
+def wait_for(condition, what, patience_s=20.0):
+    """Polls until condition() holds."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
+        time.sleep(0.02)
+
+
+def main(names):
+    """Runs every test in a fresh working folder; the exit status says whether all passed."""
+    wanted = sys.argv[2:]  # names, to run some tests alone
+    tests = [(n, f) for n, f in names.items()
+             if n.startswith("test_") and callable(f) and (not wanted or n in wanted)]
+    failures = 0
+    for name, test in tests:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="cn") as folder:
+            os.chdir(folder)
+            try:
+                test()
+                verdict = "ok"
+            except Exception:  # a test that fails must not hide the others
+                traceback.print_exc(file=sys.stdout)
+                verdict = "FAILED"
+                failures += 1
+            os.chdir(SOURCE)
+        print(f"{name}: {verdict}, {time.monotonic() - began:.1f} s", flush=True)
+    sys.exit(0 if tests and failures == 0 else 1)
