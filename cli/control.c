@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/measure.h"
@@ -145,8 +146,11 @@ static cn_status control(const control_options *o, cn_error *err)
     report(o, r, dropped);
     status = judge(o, r->end, err);
 cleanup:
-    if (log)
+    if (log) {
         cn_log_finish(&log, NULL);
+        if (r->ticks == 0) /* it never began: no log is better than an empty one */
+            unlink(o->log);
+    }
     cn_agent_destroy(&agent);
     cli_place_close(&place);
     cn_policy_destroy(&policy);

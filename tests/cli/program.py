@@ -111,9 +111,11 @@ def contents(folder):
     for parent, folders, files in os.walk(folder):
         for name in folders:
             found[os.path.join(parent, name)] = "folder"
-        for name in files:
-            with open(os.path.join(parent, name), "rb") as file:
-                found[os.path.join(parent, name)] = hashlib.sha256(file.read()).hexdigest()
+        for path in (os.path.join(parent, name) for name in files):
+            found[path] = "socket"
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[path] = hashlib.sha256(file.read()).hexdigest()
     return found
 
 
