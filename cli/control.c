@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -112,6 +113,15 @@ static cn_status judge(const control_options *o, cn_control_end end, cn_error *e
     return CN_OK;
 }
 
+/* After a failure: what was logged is kept, but no log is better than an empty one. */
+static void discard_log(cn_log **log, const char *path, uint64_t ticks)
+{
+    struct stat about;
+    cn_log_finish(log, NULL);
+    if (ticks == 0 && lstat(path, &about) == 0 && S_ISREG(about.st_mode))
+        unlink(path);
+}
+
 static cn_status control(const control_options *o, cn_error *err)
 {
     cn_status status = CN_OK;
@@ -146,11 +156,8 @@ static cn_status control(const control_options *o, cn_error *err)
     report(o, r, dropped);
     status = judge(o, r->end, err);
 cleanup:
-    if (log) {
-        cn_log_finish(&log, NULL);
-        if (r->ticks == 0) /* it never began: no log is better than an empty one */
-            unlink(o->log);
-    }
+    if (log)
+        discard_log(&log, o->log, r->ticks);
     cn_agent_destroy(&agent);
     cli_place_close(&place);
     cn_policy_destroy(&policy);
