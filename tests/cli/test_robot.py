@@ -62,6 +62,14 @@ def control(policy, robot, log, seconds=CONTROL_S, code=DONE):
                     "--log", log, code=code)
 
 
+def takes_over(policy, robot):
+    """Whether a new controller gets the lease: it is refused as long as the old one's lasts."""
+    process = start("control", policy, "--robot", robot.endpoint, "--seconds", 0.2)
+    _, error = process.communicate()
+    assert process.returncode == DONE or "lease" in error, error
+    return process.returncode == DONE
+
+
 def flip_a_bit(source, target, tensor):
     """A copy of a policy in which one bit of one weight is another."""
     with open(source, "rb") as file:
@@ -240,14 +248,7 @@ def test_a_robot_outlives_its_controller():
         process.kill()
         process.communicate()
         assert robot.process.poll() is None
-
-        def lease_is_free():
-            new = start("control", policy, "--robot", robot.endpoint, "--seconds", 0.5)
-            out, error = new.communicate()
-            assert new.returncode == DONE or "lease" in error, error
-            return new.returncode == DONE
-
-        wait_for(lease_is_free, "the lease of a dead controller")
+        wait_for(lambda: takes_over(policy, robot), "the lease of a dead controller")
     assert robot.report["watchdog_stops"] >= 1, robot.report
     cut = run_json("inspect", "inspect", "log.mcap")
     assert cut["truncated"] and cut["actions"] > 0, cut
@@ -268,6 +269,20 @@ def test_control_notices_that_the_robot_died():
     assert logged_messages("log.mcap")["/policy/step"] == report["ticks"]
 
 
+def test_control_notices_that_it_was_replaced():
+    """A controller that was frozen wakes up, and another one has the lease."""
+    policy = trained()
+    with Robot("ipc://arm") as robot:
+        process = start("control", policy, "--robot", robot.endpoint, "--seconds", 3600, "--json")
+        first_lines(process, "ticks")
+        process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: takes_over(policy, robot), "the lease of a frozen controller")
+        process.send_signal(signal.SIGCONT)
+        out, error = finish(process, SAFETY, patience_s=20)
+    said(error, f"the robot at {robot.endpoint} holds")
+    assert last_json(out, "control")["stopped_by"] == "safety"
+
+
 def test_adapting_notices_that_the_robot_died():
     policy = trained()
     with Robot("ipc://arm", "--lockstep") as robot:
@@ -278,6 +293,15 @@ def test_adapting_notices_that_the_robot_died():
         robot.kill()
         _, error = finish(process, FAILED, patience_s=60)
     said(error, robot.endpoint)
+
+
+def test_evaluation_on_a_robot_that_follows_the_clock():
+    policy = trained()
+    with Robot("ipc://arm") as robot:
+        began = time.monotonic()
+        result = run_json("eval", "eval", policy, "--robot", robot.endpoint, "--episodes", 1)
+        assert time.monotonic() - began > 50 * PERIOD_S
+    assert (result["episodes"], result["length_mean"]) == (1, 50), result
 
 
 def test_a_robot_comes_back_at_the_same_endpoint():
