@@ -49,8 +49,7 @@ cn_status cn_error_set(cn_error *err, cn_status code, const char *file, int line
 cn_status cn_error_prefix(cn_error *err, cn_status code, const char *format, ...);
 
 /* Error in a function that owns nothing yet: CN_FAIL(CN_ERR_IO, err, "%s: %s", path, why); */
-#define CN_FAIL(code, err, ...)                                                                    \
-    return cn_error_set((err), (code), __FILE__, __LINE__, __VA_ARGS__)
+#define CN_FAIL(code, err, ...) return cn_error_set((err), (code), __FILE__, __LINE__, __VA_ARGS__)
 
 #define CN_FAIL_IF(condition, code, err, ...)                                                      \
     do {                                                                                           \

@@ -70,8 +70,8 @@ static void sync_folder_of(const char *path)
 
 cn_status cn_file_commit(cn_file *file, cn_error *err)
 {
-    const bool written = !ferror(file->stream) && fflush(file->stream) == 0 &&
-                         fsync(fileno(file->stream)) == 0;
+    const bool written =
+        !ferror(file->stream) && fflush(file->stream) == 0 && fsync(fileno(file->stream)) == 0;
     const int why = errno;
     const bool closed = fclose(file->stream) == 0;
     file->stream = NULL;

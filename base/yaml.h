@@ -18,7 +18,8 @@ typedef struct cn_yaml_node {
     int index;               /* libyaml's node number, from 1; 0: no node */
 } cn_yaml_node;
 
-/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (syntax, duplicate keys, several documents). */
+/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (syntax, duplicate keys, several documents).
+ */
 cn_status cn_yaml_load(const char *path, cn_yaml **out, cn_error *err);
 /* The same from memory; `name` stands for the path in messages. */
 cn_status cn_yaml_parse(const char *name, const char *text, cn_yaml **out, cn_error *err);
@@ -35,7 +36,8 @@ bool cn_yaml_is_map(cn_yaml_node node);
 bool cn_yaml_is_list(cn_yaml_node node);
 bool cn_yaml_is_scalar(cn_yaml_node node);
 
-/* Maps. `keys` is a NULL-terminated list: any other key fails and the message lists the known ones. */
+/* Maps. `keys` is a NULL-terminated list: any other key fails and the message lists the known ones.
+ */
 cn_status cn_yaml_check_keys(cn_yaml_node map, const char *const *keys, cn_error *err);
 bool cn_yaml_find(cn_yaml_node map, const char *key, cn_yaml_node *out);
 cn_status cn_yaml_require(cn_yaml_node map, const char *key, cn_yaml_node *out, cn_error *err);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "bridge/safety.h"
+#include "policy/safety.h"
 
 #define VALID_PERIODS 2.5 /* control periods that a command may be followed without a newer one */
 #define FRAME_PERIODS 1.5 /* control periods without a frame that make the last one stale */

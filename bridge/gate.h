@@ -4,7 +4,7 @@
 #ifndef CN_BRIDGE_GATE_H
 #define CN_BRIDGE_GATE_H
 
-#include "bridge/safety.h"
+#include "policy/safety.h"
 #include "bridge/wire.h"
 
 #define CN_GATE_VALID_FOR_MAX_NS (INT64_C(5) * 1000000000) /* a longer silence is not control */

@@ -9,19 +9,10 @@
 #include "base/error.h"
 #include "policy/arm.h"
 
-typedef struct cn_plant_joint {
-    char name[CN_NAME];
-    char unit[8];         /* "rad" or "m" */
-    double position_low;  /* unit; -inf when unlimited */
-    double position_high; /* unit; +inf when unlimited */
-    double velocity;      /* unit/s, > 0: the fastest that a command may move it */
-    double effort;        /* N m or N; +inf when there is none */
-} cn_plant_joint;
-
 typedef struct cn_plant_info {
     char arm[CN_NAME];
     int joints;
-    cn_plant_joint joint[CN_MAX_JOINTS];
+    cn_arm_joint joint[CN_MAX_JOINTS];
     int tracked;
     char point[CN_MAX_TRACKED][CN_NAME];
     double control_period_s; /* one frame and at most one command each */

@@ -146,7 +146,8 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
     server->info.session = cn_gate_token();
     server->info.plant = plant->info;
     server->info.lockstep = config->lockstep;
-    CN_TRY_CLEANUP(cn_safety_create(&server->info.plant, CN_SAFETY_RAMP_S, &server->safety, err));
+    CN_TRY_CLEANUP(cn_safety_create(server->info.plant.joint, server->info.plant.joints,
+                                    CN_SAFETY_RAMP_S, &server->safety, err));
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
     cn_gate_begin(&server->gate, server->safety);
     CN_TRY_CLEANUP(open_sockets(server, config->endpoint, err));

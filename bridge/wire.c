@@ -123,7 +123,7 @@ static void fill_info(const cn_wire_info *info, info_message *m)
     m->info.n_joints = (size_t)plant->joints;
     m->info.joints = m->joints;
     for (int j = 0; j < plant->joints; j++) {
-        const cn_plant_joint *joint = &plant->joint[j];
+        const cn_arm_joint *joint = &plant->joint[j];
         m->joint[j] = (pb_joint)COLONNADE__V1__JOINT__INIT;
         m->joint[j].name = (char *)joint->name;
         m->joint[j].unit = (char *)joint->unit;
@@ -373,7 +373,7 @@ cn_status cn_wire_unpack_request(cn_arena *arena, const void *data, size_t size,
     return read_body(m, out, err);
 }
 
-static cn_status read_joint(const pb_joint *m, cn_plant_joint *out, cn_error *err)
+static cn_status read_joint(const pb_joint *m, cn_arm_joint *out, cn_error *err)
 {
     copy_text(m->name, out->name, sizeof out->name);
     copy_text(m->unit, out->unit, sizeof out->unit);

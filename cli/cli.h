@@ -61,8 +61,8 @@ int cli_fail(const cn_error *err);
 /* The last line of standard output; takes the reference. */
 void cli_print_json(json_t *object);
 
-/* A line that is rewritten in place on a terminal; elsewhere a plain line, at most every few seconds
- * unless `force`. */
+/* A line that is rewritten in place on a terminal; elsewhere a plain line, at most every few
+ * seconds unless `force`. */
 void cli_progress(bool force, const char *format, ...);
 /* Ends a line that cli_progress left open. */
 void cli_progress_end(void);

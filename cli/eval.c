@@ -7,9 +7,11 @@
 static const char *const names[] = {"POLICY", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade eval POLICY [--robot ENDPOINT | --task TASK [--gap GAP]] [options]",
-    .text = "Runs whole episodes with deterministic actions. Without --task, on the task that the policy\n"
-            "was trained on. With --against, every action is also compared, bit for bit, with that of\n"
-            "another policy on the same observation.",
+    .text =
+        "Runs whole episodes with deterministic actions. Without --task, on the task that the "
+        "policy\n"
+        "was trained on. With --against, every action is also compared, bit for bit, with that of\n"
+        "another policy on the same observation.",
     .example = "colonnade eval runs/reach/best.safetensors --gap scenes/gaps/miscalibrated.yaml",
     .positional = names,
 };
@@ -24,11 +26,10 @@ static void report(const cn_evaluation *e, bool compared, bool json)
         printf("actions %ld compared, %ld differ\n", e->actions_compared, e->actions_different);
     if (!json)
         return;
-    json_t *object = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "episodes",
-                               (json_int_t)e->episodes, "success_rate", e->success_rate,
-                               "success_low", e->success_low, "success_high", e->success_high,
-                               "return_mean", e->return_mean, "return_std", e->return_std,
-                               "length_mean", e->length_mean);
+    json_t *object = json_pack(
+        "{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "episodes", (json_int_t)e->episodes, "success_rate",
+        e->success_rate, "success_low", e->success_low, "success_high", e->success_high,
+        "return_mean", e->return_mean, "return_std", e->return_std, "length_mean", e->length_mean);
     if (compared) {
         json_object_set_new(object, "actions_compared", json_integer(e->actions_compared));
         json_object_set_new(object, "actions_different", json_integer(e->actions_different));
@@ -82,7 +83,8 @@ int cli_eval(int argc, char **argv)
         {"episodes", "N", "how many (default 100)", CLI_INT, &o.episodes, 1, 1e9},
         {"seed", "S", "which (default 0)", CLI_INT, &o.seed, 0, 1e12},
         {"column", "K", "act as column K, from 0 (default: the last)", CLI_INT, &o.column, 0, 64},
-        {"against", "POLICY", "compare every action with this policy's", CLI_TEXT, &o.against, 0, 0},
+        {"against", "POLICY", "compare every action with this policy's", CLI_TEXT, &o.against, 0,
+         0},
         {"threads", "T", "worker threads (default: all cores)", CLI_INT, &o.threads, 1, 256},
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
         {0},

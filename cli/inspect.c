@@ -78,8 +78,8 @@ static void print_columns(cn_policy *p)
         groups_of(p, k, groups, sizeof groups);
         total += s.total;
         printf("%-3d %-9s %-22s %-7s %9zu %9zu %9zu  %-9s %-12s %10lld  %s\n", k,
-               c->frozen ? "frozen" : "trainable", shape, lateral_words(c, k), s.own, s.lateral, total,
-               c->method, c->task, (long long)c->steps, groups);
+               c->frozen ? "frozen" : "trainable", shape, lateral_words(c, k), s.own, s.lateral,
+               total, c->method, c->task, (long long)c->steps, groups);
     }
     for (int k = 0; k < cn_policy_columns(p); k++)
         if (cn_policy_column_at(p, k)->frozen)
@@ -97,11 +97,12 @@ static json_t *columns_to_json(cn_policy *p)
         shape_of(p, k, shape, sizeof shape);
         snprintf(checksum, sizeof checksum, "%016" PRIx64, cn_policy_checksum(p, k));
         json_array_append_new(
-            list, json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s}", "frozen", c->frozen,
-                            "shape", shape, "lateral", lateral_words(c, k), "own_parameters",
-                            (json_int_t)s.own, "lateral_parameters", (json_int_t)s.lateral,
-                            "trainable_parameters", (json_int_t)s.trainable, "method", c->method,
-                            "task", c->task, "steps", (json_int_t)c->steps, "checksum", checksum));
+            list,
+            json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s}", "frozen", c->frozen,
+                      "shape", shape, "lateral", lateral_words(c, k), "own_parameters",
+                      (json_int_t)s.own, "lateral_parameters", (json_int_t)s.lateral,
+                      "trainable_parameters", (json_int_t)s.trainable, "method", c->method, "task",
+                      c->task, "steps", (json_int_t)c->steps, "checksum", checksum));
     }
     return list;
 }
@@ -121,11 +122,10 @@ static cn_status inspect_policy(const char *path, bool json, cn_error *err)
            cn_params_count(params), cn_params_trainable(params));
     print_columns(p);
     if (json)
-        cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "kind", "policy", "arm", spec->arm,
-                                 "task", spec->task, "parameters",
-                                 (json_int_t)cn_params_count(params), "trainable_parameters",
-                                 (json_int_t)cn_params_trainable(params), "columns",
-                                 columns_to_json(p)));
+        cli_print_json(json_pack(
+            "{s:s, s:s, s:s, s:I, s:I, s:o}", "kind", "policy", "arm", spec->arm, "task",
+            spec->task, "parameters", (json_int_t)cn_params_count(params), "trainable_parameters",
+            (json_int_t)cn_params_trainable(params), "columns", columns_to_json(p)));
     cn_policy_destroy(&p);
     return CN_OK;
 }
@@ -137,22 +137,24 @@ static cn_status inspect_log(const char *path, bool json, cn_error *err)
     cn_episode *e = NULL;
     CN_TRY(cn_episode_load(path, &e, err));
     const double seconds =
-        e->frames > 1 ? (double)(e->frame[e->frames - 1].log_time_ns - e->frame[0].log_time_ns) / 1e9
-                      : 0.0;
+        e->frames > 1
+            ? (double)(e->frame[e->frames - 1].log_time_ns - e->frame[0].log_time_ns) / 1e9
+            : 0.0;
     int successes = 0;
     for (int i = 0; i < e->steps; i++)
         successes += e->step[i].success;
     printf("log     %s%s\n", path, e->truncated ? " (cut off; what is left is whole)" : "");
     printf("task    %s (%s), arm %s, every %g s\npolicy  %s, checksum %s\nrobot   %s\n", e->task,
            e->task_file, e->arm, e->control_period_s, e->policy_file, e->policy_checksum, e->robot);
-    printf("holds   %.1f s: %d frames, %d commands, %d decisions, %d events; success at %d decisions\n",
+    printf("holds   %.1f s: %d frames, %d commands, %d decisions, %d events; success at %d "
+           "decisions\n",
            seconds, e->frames, e->commands, e->steps, e->events, successes);
     if (json)
-        cli_print_json(json_pack(
-            "{s:s, s:s, s:s, s:f, s:I, s:i, s:i, s:i, s:i, s:b, s:s}", "kind", "log", "task", e->task,
-            "arm", e->arm, "seconds", seconds, "messages", (json_int_t)e->messages, "frames", e->frames,
-            "commands", e->commands, "actions", e->steps, "events", e->events, "truncated",
-            e->truncated, "policy_checksum", e->policy_checksum));
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:i, s:i, s:i, s:b, s:s}", "kind",
+                                 "log", "task", e->task, "arm", e->arm, "seconds", seconds,
+                                 "messages", (json_int_t)e->messages, "frames", e->frames,
+                                 "commands", e->commands, "actions", e->steps, "events", e->events,
+                                 "truncated", e->truncated, "policy_checksum", e->policy_checksum));
     cn_episode_destroy(&e);
     return CN_OK;
 }
@@ -161,11 +163,12 @@ static cn_status inspect_log(const char *path, bool json, cn_error *err)
 
 static void print_joints(const cn_task *task)
 {
-    printf("%-16s %-5s %10s %10s %12s %12s\n", "joint", "unit", "low", "high", "velocity", "effort");
+    printf("%-16s %-5s %10s %10s %12s %12s\n", "joint", "unit", "low", "high", "velocity",
+           "effort");
     for (int j = 0; j < cn_task_joints(task); j++) {
-        const cn_joint_limits l = cn_task_joint_limits(task, j);
-        printf("%-16s %-5s %10.3f %10.3f %12.3f %12.3f\n", cn_task_joint_name(task, j),
-               cn_task_joint_unit(task, j), l.position_low, l.position_high, l.velocity, l.effort);
+        const cn_arm_joint *joint = cn_task_joint(task, j);
+        printf("%-16s %-5s %10.3f %10.3f %12.3f %12.3f\n", joint->name, joint->unit,
+               joint->position_low, joint->position_high, joint->velocity, joint->effort);
     }
 }
 
@@ -174,8 +177,10 @@ static cn_status inspect_task(const char *path, bool json, cn_error *err)
     cn_task *task = NULL;
     CN_TRY(cn_task_load(path, &task, err));
     const cn_env_spec *s = cn_task_spec(task);
-    printf("task    %s (%s)\narm     %s, %d actions in %s every %g s, at most %d steps an episode\nsees   ",
-           s->task, path, s->arm, s->action_size, s->action_unit, s->control_period_s, s->step_limit);
+    printf("task    %s (%s)\narm     %s, %d actions in %s every %g s, at most %d steps an "
+           "episode\nsees   ",
+           s->task, path, s->arm, s->action_size, s->action_unit, s->control_period_s,
+           s->step_limit);
     json_t *groups = json_object();
     for (int g = 0; g < s->groups; g++) {
         printf(" %s (%d)", s->group[g].name, s->group[g].size);
@@ -187,17 +192,18 @@ static cn_status inspect_task(const char *path, bool json, cn_error *err)
     printf("\n\n");
     print_joints(task);
     if (json)
-        cli_print_json(json_pack("{s:s, s:s, s:s, s:o, s:i, s:f, s:i}", "kind", "task", "task", s->task,
-                                 "arm", s->arm, "observations", groups, "actions", s->action_size,
-                                 "control_period_s", s->control_period_s, "step_limit",
-                                 s->step_limit));
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:o, s:i, s:f, s:i}", "kind", "task", "task",
+                                 s->task, "arm", s->arm, "observations", groups, "actions",
+                                 s->action_size, "control_period_s", s->control_period_s,
+                                 "step_limit", s->step_limit));
     else
         json_decref(groups);
     cn_task_destroy(&task);
     return CN_OK;
 }
 
-/* By content: MCAP has a magic, safetensors has '{' after its length; the rest is taken for YAML. */
+/* By content: MCAP has a magic, safetensors has '{' after its length; the rest is taken for YAML.
+ */
 static cn_status inspect(const char *path, bool json, cn_error *err)
 {
     static const unsigned char mcap_magic[8] = {0x89, 'M', 'C', 'A', 'P', '0', '\r', '\n'};

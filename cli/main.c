@@ -21,9 +21,10 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "Usage: colonnade COMMAND [arguments]\n\n"
-                 "Robot-arm policies: train in MuJoCo, freeze, grow a column, adapt it on a robot,\n"
-                 "control the arm in real time, log and replay.\n\nCommands:\n");
+    fprintf(out,
+            "Usage: colonnade COMMAND [arguments]\n\n"
+            "Robot-arm policies: train in MuJoCo, freeze, grow a column, adapt it on a robot,\n"
+            "control the arm in real time, log and replay.\n\nCommands:\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\n'colonnade COMMAND --help' explains a command; --version names the release.\n");
@@ -35,7 +36,8 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return CLI_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
         return CLI_DONE;
     }

@@ -41,7 +41,7 @@ static cn_robot_observer watcher_of(cn_observer *observer, const cn_task *task)
         .observe = observe,
     };
     for (int j = 0; j < w.joints; j++)
-        snprintf(w.joint[j], sizeof w.joint[j], "%s", cn_task_joint_name(task, j));
+        snprintf(w.joint[j], sizeof w.joint[j], "%s", cn_task_joint(task, j)->name);
     for (int i = 0; i < w.tracked; i++)
         snprintf(w.point[i], sizeof w.point[i], "%s", cn_task_tracked_name(task, i));
     return w;
@@ -58,10 +58,11 @@ static cn_status choose_task(cn_policy *policy, const char *given, const char **
     CN_FAIL_IF(!policy, CN_ERR_ARGUMENT, err, "give a task file with --task");
     *out = cn_policy_column_at(policy, cn_policy_columns(policy) - 1)->task_file;
     FILE *f = fopen(*out, "r");
-    CN_FAIL_IF(!f, CN_ERR_NOT_FOUND, err,
-               "the policy was trained on '%s', which is not there any more; give its task file with "
-               "--task",
-               *out);
+    CN_FAIL_IF(
+        !f, CN_ERR_NOT_FOUND, err,
+        "the policy was trained on '%s', which is not there any more; give its task file with "
+        "--task",
+        *out);
     fclose(f);
     return CN_OK;
 }
@@ -73,7 +74,8 @@ static cn_status open_place(cn_policy *policy, const char *task, const char *gap
     CN_TRY(choose_task(policy, task, &task_file, err));
     CN_TRY(cn_task_load(task_file, &p->task, err));
     if (policy) {
-        const cn_status status = cn_env_spec_match(cn_policy_spec(policy), cn_task_spec(p->task), err);
+        const cn_status status =
+            cn_env_spec_match(cn_policy_spec(policy), cn_task_spec(p->task), err);
         if (status != CN_OK)
             return cn_error_prefix(err, status, "%s", task_file);
     }

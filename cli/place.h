@@ -1,6 +1,6 @@
-/* Where a policy acts: a simulated task, with or without a gap, or a robot behind an endpoint. This is
- * where sim and bridge meet: the observer of sim/ watches for the robot environment of bridge/, and the
- * twin of sim/ becomes a plant of bridge/. */
+/* Where a policy acts: a simulated task, with or without a gap, or a robot behind an endpoint. This
+ * is where sim and bridge meet: the observer of sim/ watches for the robot environment of bridge/,
+ * and the twin of sim/ becomes a plant of bridge/. */
 #ifndef CN_CLI_PLACE_H
 #define CN_CLI_PLACE_H
 

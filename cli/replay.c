@@ -15,12 +15,15 @@
 
 static const char *const names[] = {"LOG", NULL};
 static const cli_usage usage = {
-    .synopsis = "colonnade replay LOG (--verify POLICY | --sim TASK | --video FILE | --robot ENDPOINT)",
-    .text = "  --verify  computes every logged action again from its logged observation and compares the\n"
-            "            bits; any difference is exit status 1\n"
-            "  --sim     plays the logged commands to the simulated arm and reports how far it strays\n"
-            "  --video   films the episode (needs ffmpeg)\n"
-            "  --robot   moves a robot gently to the first pose and plays the commands to it",
+    .synopsis =
+        "colonnade replay LOG (--verify POLICY | --sim TASK | --video FILE | --robot ENDPOINT)",
+    .text =
+        "  --verify  computes every logged action again from its logged observation and compares "
+        "the\n"
+        "            bits; any difference is exit status 1\n"
+        "  --sim     plays the logged commands to the simulated arm and reports how far it strays\n"
+        "  --video   films the episode (needs ffmpeg)\n"
+        "  --robot   moves a robot gently to the first pose and plays the commands to it",
     .example = "colonnade replay episode.mcap --verify runs/arm/last.safetensors",
     .positional = names,
 };
@@ -41,11 +44,12 @@ static cn_status verify(const replay_options *o, const cn_episode *e, bool *same
     cn_agent *agent = NULL;
     cn_verify_report r;
     CN_TRY_CLEANUP(cn_policy_load(o->verify, &policy, err));
-    CN_TRY_CLEANUP(cn_agent_create(policy, o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
+    CN_TRY_CLEANUP(cn_agent_create(policy,
+                                   o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
                                    1, CN_AGENT_ACTOR, &agent, err));
     const cn_env_spec *spec = cn_policy_spec(policy);
-    CN_TRY_CLEANUP(cn_replay_verify(e, cn_agent_act, agent, spec->observation_size, spec->action_size,
-                                    &r, err));
+    CN_TRY_CLEANUP(cn_replay_verify(e, cn_agent_act, agent, spec->observation_size,
+                                    spec->action_size, &r, err));
     *same = r.mismatches == 0;
     printf("%" PRIu64 " actions checked, %" PRIu64 " mismatches", r.actions_checked, r.mismatches);
     if (!*same)
@@ -116,8 +120,9 @@ static cn_status simulate(const replay_options *o, const cn_episode *e, cn_error
         CN_FAIL_CLEANUP(CN_ERR_MISMATCH, err, "%s is of the arm '%s', %s has the arm '%s'", o->log,
                         e->arm, o->sim, cn_task_spec(task)->arm);
     if (e->frames == 0 || e->commands == 0)
-        CN_FAIL_CLEANUP(CN_ERR_NOT_FOUND, err, "%s holds %d frames and %d commands: nothing to play",
-                        o->log, e->frames, e->commands);
+        CN_FAIL_CLEANUP(CN_ERR_NOT_FOUND, err,
+                        "%s holds %d frames and %d commands: nothing to play", o->log, e->frames,
+                        e->commands);
     CN_TRY_CLEANUP(cn_twin_create(task, NULL, &twin, err));
     CN_TRY_CLEANUP(cn_twin_reset(twin, 0, err));
     CN_TRY_CLEANUP(cn_twin_place(twin, &e->frame[0].state, err));
@@ -145,8 +150,8 @@ static cn_status film(const replay_options *o, const cn_episode *e, cn_error *er
     CN_TRY(status);
     printf("%d frames, %.1f s: %s\n", r.frames, r.seconds, o->video);
     if (o->json)
-        cli_print_json(json_pack("{s:i, s:f, s:s}", "frames", r.frames, "seconds", r.seconds, "video",
-                                 o->video));
+        cli_print_json(json_pack("{s:i, s:f, s:s}", "frames", r.frames, "seconds", r.seconds,
+                                 "video", o->video));
     return CN_OK;
 }
 
@@ -212,7 +217,8 @@ int cli_replay(int argc, char **argv)
         return status;
     const int chosen = (o.verify != NULL) + (o.sim != NULL) + (o.video != NULL) + (o.robot != NULL);
     if (chosen != 1)
-        return cli_wrong(&usage, "choose one of --verify, --sim, --video and --robot (%d given)", chosen);
+        return cli_wrong(&usage, "choose one of --verify, --sim, --video and --robot (%d given)",
+                         chosen);
     cn_error err = {0};
     bool same;
     if (replay(&o, &same, &err) != CN_OK)

@@ -8,9 +8,11 @@
 static const char *const names[] = {"TASK", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade robot TASK --bind ENDPOINT [--gap GAP] [--lockstep]",
-    .text = "Serves the MuJoCo twin of TASK as a robot: publishes its sensors at ENDPOINT, takes commands\n"
-            "from whoever holds the lease, stops smoothly when they fall silent. Follows the clock;\n"
-            "with --lockstep it waits for each command instead, so that learning runs at full speed.",
+    .text =
+        "Serves the MuJoCo twin of TASK as a robot: publishes its sensors at ENDPOINT, takes "
+        "commands\n"
+        "from whoever holds the lease, stops smoothly when they fall silent. Follows the clock;\n"
+        "with --lockstep it waits for each command instead, so that learning runs at full speed.",
     .example = "colonnade robot scenes/reach.yaml --gap scenes/gaps/miscalibrated.yaml "
                "--bind ipc:///tmp/arm --lockstep",
     .positional = names,
@@ -30,12 +32,11 @@ static void report(const cn_server_stats *s, bool json)
            s->last_refusal, s->last_refusal[0] ? ")" : "", (unsigned long long)s->deadline_misses,
            (unsigned long long)s->watchdog_stops);
     if (json)
-        cli_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:s}", "frames", (json_int_t)s->frames,
-                                 "commands_applied", (json_int_t)s->commands_applied,
-                                 "commands_refused", (json_int_t)s->commands_refused,
-                                 "deadline_misses", (json_int_t)s->deadline_misses,
-                                 "watchdog_stops", (json_int_t)s->watchdog_stops, "last_refusal",
-                                 s->last_refusal));
+        cli_print_json(json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:s}", "frames", (json_int_t)s->frames, "commands_applied",
+            (json_int_t)s->commands_applied, "commands_refused", (json_int_t)s->commands_refused,
+            "deadline_misses", (json_int_t)s->deadline_misses, "watchdog_stops",
+            (json_int_t)s->watchdog_stops, "last_refusal", s->last_refusal));
 }
 
 static cn_status serve(const robot_options *o, cn_error *err)
@@ -71,7 +72,8 @@ int cli_robot(int argc, char **argv)
 {
     robot_options o = {0};
     const cli_option options[] = {
-        {"bind", "ENDPOINT", "where to publish: ipc:///tmp/arm, tcp://*:5555", CLI_TEXT, &o.bind, 0, 0},
+        {"bind", "ENDPOINT", "where to publish: ipc:///tmp/arm, tcp://*:5555", CLI_TEXT, &o.bind, 0,
+         0},
         {"gap", "GAP", "in what this arm differs from its model", CLI_TEXT, &o.gap, 0, 0},
         {"lockstep", NULL, "time waits for the controller", CLI_FLAG, &o.lockstep, 0, 0},
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},

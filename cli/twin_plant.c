@@ -5,9 +5,6 @@
 #include "cli/place.h"
 #include "sim/twin.h"
 
-/* Commands are taken at this rate, or once a physics step where that is slower. */
-#define SERVO_RATE_HZ 500.0
-
 struct twin_plant {
     cn_plant plant; /* first: a cn_plant * is a struct twin_plant * */
     cn_twin *twin;
@@ -51,27 +48,16 @@ static void destroy(cn_plant *plant)
     free(p);
 }
 
-static void describe(const cn_task *task, double timestep_s, cn_plant_info *info)
+static void describe(const cn_task *task, cn_plant_info *info)
 {
     const cn_env_spec *spec = cn_task_spec(task);
-    const double fastest_hz = 1.0 / timestep_s;
     info->control_period_s = spec->control_period_s;
-    info->servo_rate_hz = fastest_hz < SERVO_RATE_HZ ? fastest_hz : SERVO_RATE_HZ;
+    info->servo_rate_hz = 1.0 / cn_task_servo_period(task);
     info->joints = cn_task_joints(task);
     info->tracked = cn_task_tracked(task);
     snprintf(info->arm, sizeof info->arm, "%s", spec->arm);
-    for (int j = 0; j < info->joints; j++) {
-        const cn_joint_limits limits = cn_task_joint_limits(task, j);
-        cn_plant_joint *joint = &info->joint[j];
-        *joint = (cn_plant_joint){
-            .position_low = limits.position_low,
-            .position_high = limits.position_high,
-            .velocity = limits.velocity,
-            .effort = limits.effort,
-        };
-        snprintf(joint->name, sizeof joint->name, "%s", cn_task_joint_name(task, j));
-        snprintf(joint->unit, sizeof joint->unit, "%s", cn_task_joint_unit(task, j));
-    }
+    for (int j = 0; j < info->joints; j++)
+        info->joint[j] = *cn_task_joint(task, j);
     for (int i = 0; i < info->tracked; i++)
         snprintf(info->point[i], sizeof info->point[i], "%s", cn_task_tracked_name(task, i));
 }
@@ -91,7 +77,7 @@ cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out,
         .reset = reset,
         .destroy = destroy,
     };
-    describe(task, cn_twin_timestep(p->twin), &p->plant.info);
+    describe(task, &p->plant.info);
     *out = &p->plant;
     p = NULL;
 cleanup:

@@ -20,7 +20,8 @@ typedef struct encoder {
     FILE *input; /* raw frames */
 } encoder;
 
-/* Starts ffmpeg with its standard input as a pipe of ours; no shell, so that paths need no quoting. */
+/* Starts ffmpeg with its standard input as a pipe of ours; no shell, so that paths need no quoting.
+ */
 static cn_status start_encoder(const char *path, double rate, encoder *out, cn_error *err)
 {
     char size[32], frames[32];
@@ -34,9 +35,9 @@ static cn_status start_encoder(const char *path, double rate, encoder *out, cn_e
         dup2(pipe_fd[0], STDIN_FILENO);
         close(pipe_fd[0]);
         close(pipe_fd[1]);
-        execlp("ffmpeg", "ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
-               "-s", size, "-r", frames, "-i", "-", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf",
-               "20", "-movflags", "+faststart", path, (char *)NULL);
+        execlp("ffmpeg", "ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt",
+               "rgb24", "-s", size, "-r", frames, "-i", "-", "-c:v", "libx264", "-pix_fmt",
+               "yuv420p", "-crf", "20", "-movflags", "+faststart", path, (char *)NULL);
         _exit(127);
     }
     close(pipe_fd[0]);
@@ -66,11 +67,14 @@ static cn_status draw_frames(const cn_episode *episode, cn_twin *twin, cn_render
         if (atomic_load(cli_stop()))
             CN_FAIL_CLEANUP(CN_ERR_CANCELLED, err, "%s: stopped at frame %d of %d", path, i,
                             episode->frames);
-        CN_TRY_CLEANUP(cn_twin_place(twin, &episode->frame[i].state, err));
+        const cn_arm_state *state = &episode->frame[i].state;
+        CN_TRY_CLEANUP(cn_twin_place(twin, state, err));
+        for (int p = 0; p < state->tracked; p++)
+            cn_renderer_mark(renderer, state->point[p]);
         cn_renderer_draw(renderer, rgb);
         if (fwrite(rgb, 1, PIXELS, out) != PIXELS)
-            CN_FAIL_CLEANUP(CN_ERR_IO, err, "%s: ffmpeg takes no more pictures (its own words are above)",
-                            path);
+            CN_FAIL_CLEANUP(CN_ERR_IO, err,
+                            "%s: ffmpeg takes no more pictures (its own words are above)", path);
         cli_progress(false, "frame %d of %d", i + 1, episode->frames);
     }
 cleanup:
@@ -86,7 +90,8 @@ cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const 
     cn_twin *twin = NULL;
     cn_renderer *renderer = NULL;
     encoder e = {0};
-    CN_FAIL_IF(episode->frames == 0, CN_ERR_NOT_FOUND, err, "%s: the log holds no sensor frames", path);
+    CN_FAIL_IF(episode->frames == 0, CN_ERR_NOT_FOUND, err, "%s: the log holds no sensor frames",
+               path);
     CN_TRY_CLEANUP(cn_twin_create(task, NULL, &twin, err));
     if (camera || cn_renderer_create(twin, WIDTH, HEIGHT, "view", &renderer, NULL) != CN_OK)
         CN_TRY_CLEANUP(cn_renderer_create(twin, WIDTH, HEIGHT, camera, &renderer, err));

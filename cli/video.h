@@ -1,4 +1,6 @@
-/* Video of a logged episode: every frame placed on a twin, drawn headless, piped into ffmpeg. */
+/* Video of a logged episode: every frame placed on a twin, drawn headless, piped into ffmpeg. The
+ * arm stands as its encoders read; orange balls mark where the tracked points were measured, so
+ * that an encoder that lies is seen to lie. */
 #ifndef CN_CLI_VIDEO_H
 #define CN_CLI_VIDEO_H
 

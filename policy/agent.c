@@ -16,7 +16,8 @@ struct cn_agent {
 static void build_actor_critic(cn_agent *a)
 {
     cn_node features[2];
-    a->mean = cn_net_build(cn_policy_actor(a->policy), a->graph, a->input, a->column, -1, &features[0]);
+    a->mean =
+        cn_net_build(cn_policy_actor(a->policy), a->graph, a->input, a->column, -1, &features[0]);
     a->value =
         cn_net_build(cn_policy_critic(a->policy), a->graph, a->input, a->column, -1, &features[1]);
     a->features = a->column > 0 ? cn_op_concat(a->graph, features, 2) : -1;

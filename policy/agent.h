@@ -1,5 +1,6 @@
-/* An agent: the graph of one column of a policy, ready to act on up to `max_rows` observations at once.
- * It borrows the policy; several agents on several threads may share one. Acting allocates nothing. */
+/* An agent: the graph of one column of a policy, ready to act on up to `max_rows` observations at
+ * once. It borrows the policy; several agents on several threads may share one. Acting allocates
+ * nothing. */
 #ifndef CN_POLICY_AGENT_H
 #define CN_POLICY_AGENT_H
 
@@ -22,9 +23,9 @@ void cn_agent_destroy(cn_agent **agent);
 void cn_agent_forward(cn_agent *agent, const float *observations, int rows);
 
 /* Results of the last forward, valid until the next. */
-const float *cn_agent_mean(const cn_agent *agent);     /* [rows, action_size] */
-const float *cn_agent_value(const cn_agent *agent);    /* [rows, 1]; critic only */
-const float *cn_agent_input(const cn_agent *agent);    /* [rows, input_size] the column's own input */
+const float *cn_agent_mean(const cn_agent *agent);  /* [rows, action_size] */
+const float *cn_agent_value(const cn_agent *agent); /* [rows, 1]; critic only */
+const float *cn_agent_input(const cn_agent *agent); /* [rows, input_size] the column's own input */
 const float *cn_agent_features(const cn_agent *agent); /* [rows, features_size]; critic only */
 int cn_agent_features_size(const cn_agent *agent);     /* 0 for column 0 */
 

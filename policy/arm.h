@@ -7,14 +7,24 @@
 #define CN_MAX_TRACKED 8
 #define CN_NAME        48 /* bytes of a name, NUL included */
 
+/* A joint as the arm's maker describes it: what a command may ask of it. */
+typedef struct cn_arm_joint {
+    char name[CN_NAME];
+    char unit[8];         /* "rad" or "m" */
+    double position_low;  /* unit; -inf when unlimited */
+    double position_high; /* unit; +inf when unlimited */
+    double velocity;      /* unit/s, > 0: the fastest that a command may move it */
+    double effort;        /* N m or N; +inf when there is none */
+} cn_arm_joint;
+
 /* One reading of the arm's sensors. Joints are in the order of the task's joint list. */
 typedef struct cn_arm_state {
     double time_s; /* the arm's own clock */
     int joints;
-    double position[CN_MAX_JOINTS]; /* rad (hinge) or m (slide), as the encoders read it */
-    double velocity[CN_MAX_JOINTS]; /* rad/s or m/s */
-    double effort[CN_MAX_JOINTS];   /* N m or N */
-    int tracked;                    /* points that something outside the arm measures: */
+    double position[CN_MAX_JOINTS];  /* rad (hinge) or m (slide), as the encoders read it */
+    double velocity[CN_MAX_JOINTS];  /* rad/s or m/s */
+    double effort[CN_MAX_JOINTS];    /* N m or N */
+    int tracked;                     /* points that something outside the arm measures: */
     double point[CN_MAX_TRACKED][3]; /* world frame, m; in the order of the task's `tracked` list */
 } cn_arm_state;
 

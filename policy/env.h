@@ -1,13 +1,14 @@
-/* cn_env: what an agent lives in. sim/ implements it on MuJoCo, bridge/ implements it over the wire;
- * the same learning code runs on both.
+/* cn_env: what an agent lives in. sim/ implements it on MuJoCo, bridge/ implements it over the
+ * wire; the same learning code runs on both.
  *
  *     env->reset(env, seed, obs, err);
- *     do { act(obs, action); env->step(env, action, &step, obs, err); } while (!step.terminated && ...);
+ *     do { act(obs, action); env->step(env, action, &step, obs, err); } while (!step.terminated &&
+ * ...);
  *
  * Observations are float [observation_size]: the groups of the spec side by side. Actions are float
- * [action_size] in [-1, 1]; values outside are clipped by the env, and the env alone knows what they
- * mean in rad or m/s. After terminated or truncated the observation is the final one of the episode,
- * and the next call must be reset. */
+ * [action_size] in [-1, 1]; values outside are clipped by the env, and the env alone knows what
+ * they mean in rad or m/s. After terminated or truncated the observation is the final one of the
+ * episode, and the next call must be reset. */
 #ifndef CN_POLICY_ENV_H
 #define CN_POLICY_ENV_H
 

@@ -9,12 +9,12 @@
 typedef struct cn_evaluation {
     long episodes;
     long successes;
-    double success_rate;           /* successes / episodes */
+    double success_rate;              /* successes / episodes */
     double success_low, success_high; /* 95 % Wilson interval */
-    double return_mean, return_std; /* std over episodes */
-    double length_mean;            /* steps */
-    long actions_compared;         /* with `against`: actions, */
-    long actions_different;        /* and how many differed in any bit */
+    double return_mean, return_std;   /* std over episodes */
+    double length_mean;               /* steps */
+    long actions_compared;            /* with `against`: actions, */
+    long actions_different;           /* and how many differed in any bit */
 } cn_evaluation;
 
 typedef struct cn_evaluator cn_evaluator;
@@ -27,8 +27,8 @@ void cn_evaluator_destroy(cn_evaluator **evaluator);
 
 /* Compares every action, bit for bit, with that of another policy's column on the same observation.
  * @param other  borrowed; NULL: compare no more */
-cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int column, cn_error *err);
-
+cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int column,
+                               cn_error *err);
 
 /* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone.
  * @param stop  NULL, or ends the evaluation early when true: CN_ERR_CANCELLED */

@@ -1,6 +1,6 @@
-/* Running mean and variance of a vector, and the scaling they give: (x - mean) / std, clipped to +-10.
- * Samples are taken in the order given (Welford 1962), in double: the same data in the
- * same order gives the same bits. */
+/* Running mean and variance of a vector, and the scaling they give: (x - mean) / std, clipped to
+ * +-10. Samples are taken in the order given (Welford 1962), in double: the same data in the same
+ * order gives the same bits. */
 #ifndef CN_POLICY_NORMALIZER_H
 #define CN_POLICY_NORMALIZER_H
 
@@ -10,11 +10,11 @@
 
 typedef struct cn_normalizer {
     int size;
-    double count;    /* samples seen */
-    double *mean;    /* [size] */
-    double *square;  /* [size] sum of squared deviations from the mean */
-    float *shift;    /* [size] mean, as used by apply */
-    float *scale;    /* [size] 1 / std, as used by apply */
+    double count;   /* samples seen */
+    double *mean;   /* [size] */
+    double *square; /* [size] sum of squared deviations from the mean */
+    float *shift;   /* [size] mean, as used by apply */
+    float *scale;   /* [size] 1 / std, as used by apply */
 } cn_normalizer;
 
 /* Starts as the identity. */
@@ -22,7 +22,8 @@ cn_status cn_normalizer_create(int size, cn_normalizer *out, cn_error *err);
 void cn_normalizer_destroy(cn_normalizer *n);
 void cn_normalizer_copy(cn_normalizer *to, const cn_normalizer *from); /* equal sizes */
 
-/* Takes in `rows` samples, x [rows, stride]; what apply does changes only at cn_normalizer_refresh. */
+/* Takes in `rows` samples, x [rows, stride]; what apply does changes only at cn_normalizer_refresh.
+ */
 void cn_normalizer_update(cn_normalizer *n, const float *x, int rows, int stride);
 void cn_normalizer_refresh(cn_normalizer *n);
 

@@ -9,8 +9,9 @@
 
 #include "policy/internal.h"
 
-/* Orthogonal gain of the last layer of actor and critic: Andrychowicz et al. 2020, arXiv:2006.05990,
- * and CleanRL's list: small for the policy head, so that it starts near zero actions. */
+/* Orthogonal gain of the last layer of actor and critic: Andrychowicz et al. 2020,
+ * arXiv:2006.05990, and CleanRL's list: small for the policy head, so that it starts near zero
+ * actions. */
 #define ACTOR_GAIN  0.01f
 #define CRITIC_GAIN 1.0f
 
@@ -110,8 +111,8 @@ static cn_status grow_nets(cn_policy *p, const cn_policy_column *c, cn_growth gr
     return cn_params_add(p->params, name, 1, p->spec.action_size, &p->log_std[p->columns], err);
 }
 
-cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth growth, cn_rng *rng,
-                         cn_error *err)
+cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth growth,
+                         cn_rng *rng, cn_error *err)
 {
     const int k = p->columns;
     CN_FAIL_IF(k == CN_MAX_COLUMNS, CN_ERR_ARGUMENT, err,

@@ -1,5 +1,6 @@
 /* A policy: what it observes and how it acts, a progressive actor and a progressive critic, and for
- * every column its observation groups, its normaliser and where it was learned. One safetensors file. */
+ * every column its observation groups, its normaliser and where it was learned. One safetensors
+ * file. */
 #ifndef CN_POLICY_POLICY_H
 #define CN_POLICY_POLICY_H
 
@@ -13,23 +14,23 @@ typedef struct cn_policy cn_policy;
 
 /* One column of actor and critic. */
 typedef struct cn_policy_column {
-    int groups;                /* observation groups that it sees; 0: all of them */
-    int group[CN_MAX_GROUPS];  /* numbers of the groups, ascending */
-    int input_size;            /* floats; filled by cn_policy_grow */
-    int layers;                /* hidden layers, of actor and critic alike */
+    int groups;               /* observation groups that it sees; 0: all of them */
+    int group[CN_MAX_GROUPS]; /* numbers of the groups, ascending */
+    int input_size;           /* floats; filled by cn_policy_grow */
+    int layers;               /* hidden layers, of actor and critic alike */
     int hidden[CN_MAX_LAYERS];
     cn_activation activation;
     cn_lateral lateral;
     int adapter_size;
     float adapter_scale;
-    float log_std;             /* initial log standard deviation; for an identity start, at least */
+    float log_std; /* initial log standard deviation; for an identity start, at least */
     bool frozen;
-    uint64_t checksum;         /* of its parameters and normaliser, when frozen */
-    char task[CN_NAME];        /* where it was learned, */
-    char task_file[CN_PATH];   /* its YAML, absolute, */
-    char method[CN_NAME];      /* how: "ppo", "progressive", "finetune", "scratch" */
+    uint64_t checksum;       /* of its parameters and normaliser, when frozen */
+    char task[CN_NAME];      /* where it was learned, */
+    char task_file[CN_PATH]; /* its YAML, absolute, */
+    char method[CN_NAME];    /* how: "ppo", "progressive", "finetune", "scratch" */
     uint64_t seed;
-    int64_t steps;             /* and for how many env steps */
+    int64_t steps; /* and for how many env steps */
 } cn_policy_column;
 
 cn_policy_column cn_policy_column_default(void);
@@ -39,8 +40,8 @@ cn_status cn_policy_create(const cn_env_spec *spec, cn_policy **out, cn_error *e
 void cn_policy_destroy(cn_policy **policy);
 
 /* Adds a column. With an identity start its normaliser and its outputs begin as those of the column
- * before, whose groups it must then share; it explores at least as much as that column did. On failure the policy is only good for
- * cn_policy_destroy. */
+ * before, whose groups it must then share; it explores at least as much as that column did. On
+ * failure the policy is only good for cn_policy_destroy. */
 cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_growth growth,
                          cn_rng *rng, cn_error *err);
 
@@ -74,7 +75,8 @@ void cn_policy_gather(const cn_policy *policy, int column, const float *observat
 /* Gathers and normalises them: what the column's network takes. @param input  [input_size] */
 void cn_policy_input(const cn_policy *policy, int column, const float *observation, float *input);
 
-/* Writes the file atomically. @return CN_ERR_CHECKSUM when a frozen column has changed; CN_ERR_IO. */
+/* Writes the file atomically. @return CN_ERR_CHECKSUM when a frozen column has changed; CN_ERR_IO.
+ */
 cn_status cn_policy_save(const cn_policy *policy, const char *path, cn_error *err);
 /* @return CN_ERR_NOT_FOUND, CN_ERR_FORMAT (not a policy of ours), CN_ERR_CHECKSUM. */
 cn_status cn_policy_load(const char *path, cn_policy **out, cn_error *err);

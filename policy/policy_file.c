@@ -1,5 +1,6 @@
-/* Policies as safetensors files. The tensors are the parameters by name and "normalizer/<k>/{count,mean,
- * square}"; the metadata entry "colonnade" is one JSON object that says how they fit together. */
+/* Policies as safetensors files. The tensors are the parameters by name and
+ * "normalizer/<k>/{count,mean, square}"; the metadata entry "colonnade" is one JSON object that
+ * says how they fit together. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -29,20 +30,13 @@ static json_t *column_to_json(const cn_policy_column *c)
 {
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016" PRIx64, c->checksum);
-    return json_pack("{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I}",
-                     "groups", ints_to_json(c->group, c->groups),
-                     "hidden", ints_to_json(c->hidden, c->layers),
-                     "activation", activation_words[c->activation],
-                     "lateral", lateral_words[c->lateral],
-                     "adapter_size", c->adapter_size,
-                     "adapter_scale", (double)c->adapter_scale,
-                     "frozen", c->frozen,
-                     "checksum", checksum,
-                     "task", c->task,
-                     "task_file", c->task_file,
-                     "method", c->method,
-                     "seed", (json_int_t)c->seed,
-                     "steps", (json_int_t)c->steps);
+    return json_pack(
+        "{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I}", "groups",
+        ints_to_json(c->group, c->groups), "hidden", ints_to_json(c->hidden, c->layers),
+        "activation", activation_words[c->activation], "lateral", lateral_words[c->lateral],
+        "adapter_size", c->adapter_size, "adapter_scale", (double)c->adapter_scale, "frozen",
+        c->frozen, "checksum", checksum, "task", c->task, "task_file", c->task_file, "method",
+        c->method, "seed", (json_int_t)c->seed, "steps", (json_int_t)c->steps);
 }
 
 static json_t *spec_to_json(const cn_env_spec *spec)
@@ -142,8 +136,8 @@ static cn_status read_word(const char *path, const char *what, const char *word,
             what, word);
 }
 
-static cn_status read_ints(const char *path, const char *what, const json_t *list, int max, int *out,
-                           int *count, cn_error *err)
+static cn_status read_ints(const char *path, const char *what, const json_t *list, int max,
+                           int *out, int *count, cn_error *err)
 {
     CN_FAIL_IF(!json_is_array(list) || json_array_size(list) > (size_t)max, CN_ERR_FORMAT, err,
                "%s: '%s' is not a list of at most %d numbers", path, what, max);
@@ -182,12 +176,13 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
     int frozen, word = 0;
     json_int_t seed, steps;
     *c = (cn_policy_column){0};
-    CN_FAIL_IF(json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I}",
-                           "groups", &groups, "hidden", &hidden, "activation", &activation,
-                           "lateral", &lateral, "adapter_size", &c->adapter_size, "adapter_scale",
-                           &scale, "frozen", &frozen, "checksum", &checksum, "task", &task,
-                           "task_file", &task_file, "method", &method, "seed", &seed, "steps", &steps) != 0,
-               CN_ERR_FORMAT, err, "%s: a column's description is incomplete", path);
+    CN_FAIL_IF(
+        json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I}",
+                    "groups", &groups, "hidden", &hidden, "activation", &activation, "lateral",
+                    &lateral, "adapter_size", &c->adapter_size, "adapter_scale", &scale, "frozen",
+                    &frozen, "checksum", &checksum, "task", &task, "task_file", &task_file,
+                    "method", &method, "seed", &seed, "steps", &steps) != 0,
+        CN_ERR_FORMAT, err, "%s: a column's description is incomplete", path);
     CN_TRY(read_ints(path, "groups", groups, CN_MAX_GROUPS, c->group, &c->groups, err));
     CN_TRY(read_ints(path, "hidden", hidden, CN_MAX_LAYERS, c->hidden, &c->layers, err));
     CN_TRY(read_word(path, "activation", activation, activation_words, 3, &word, err));
@@ -250,8 +245,8 @@ static cn_status read_spec(const char *path, json_t *json, cn_env_spec *spec, cn
     return CN_OK;
 }
 
-static cn_status read_tensor(const char *path, const cn_safetensors *file, const cn_tensor_view *want,
-                             void *out, cn_error *err)
+static cn_status read_tensor(const char *path, const cn_safetensors *file,
+                             const cn_tensor_view *want, void *out, cn_error *err)
 {
     const cn_tensor_view *have = cn_safetensors_find(file, want->name);
     CN_FAIL_IF(!have, CN_ERR_FORMAT, err, "%s: the tensor '%s' is missing", path, want->name);

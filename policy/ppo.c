@@ -19,7 +19,7 @@ typedef struct loss_sums {
 typedef struct shard {
     cn_graph *graph;
     cn_node input, features, action, targets, head, value, loss;
-    float *grads; /* [params] */
+    float *grads;    /* [params] */
     int first, rows; /* of the minibatch */
     loss_sums sums;
 } shard;
@@ -35,16 +35,16 @@ struct cn_ppo {
     int minibatch; /* M */
     int shards;
     shard shard[CN_SHARDS];
-    float **grads;      /* [shards] */
-    int *order;         /* [N T] */
-    float *advantage;   /* [N T] */
-    float *returns;     /* [N T] */
-    float *discounted;  /* [N] running discounted return of each environment, for the reward scale */
+    float **grads;     /* [shards] */
+    int *order;        /* [N T] */
+    float *advantage;  /* [N T] */
+    float *returns;    /* [N T] */
+    float *discounted; /* [N] running discounted return of each environment, for the reward scale */
     float *discounted_step; /* [T] one environment's */
     float *raw_input;       /* [I] */
     cn_normalizer reward_stats;
-    const cn_rollout *rollout;   /* of the update under way */
-    const int *batch;            /* rows of the minibatch under way */
+    const cn_rollout *rollout; /* of the update under way */
+    const int *batch;          /* rows of the minibatch under way */
     double advantage_mean, advantage_scale;
 };
 
@@ -176,7 +176,8 @@ void cn_gae(const float *reward, const float *value, const float *bootstrap,
             next = end[t] == CN_END_TRUNCATED ? (double)bootstrap[t] : 0.0;
             running = 0.0;
         }
-        const double r = fmin(fmax((double)reward[t] * scale, -(double)REWARD_CLIP), (double)REWARD_CLIP);
+        const double r =
+            fmin(fmax((double)reward[t] * scale, -(double)REWARD_CLIP), (double)REWARD_CLIP);
         const double delta = r + discount * next - (double)value[t];
         running = delta + discount * lambda * running;
         advantage[t] = (float)running;
@@ -193,7 +194,8 @@ static double update_reward_scale(cn_ppo *ppo, const cn_rollout *r)
         const float *reward = r->reward + (size_t)n * (size_t)r->T;
         const unsigned char *end = r->end + (size_t)n * (size_t)r->T;
         for (int t = 0; t < r->T; t++) {
-            ppo->discounted[n] = (float)(ppo->config.discount * (double)ppo->discounted[n]) + reward[t];
+            ppo->discounted[n] =
+                (float)(ppo->config.discount * (double)ppo->discounted[n]) + reward[t];
             ppo->discounted_step[t] = ppo->discounted[n];
             if (end[t])
                 ppo->discounted[n] = 0.0f;
@@ -208,8 +210,8 @@ static void compute_advantages(cn_ppo *ppo, const cn_rollout *r, double scale)
 {
     for (int n = 0; n < r->N; n++) {
         const size_t at = (size_t)n * (size_t)r->T;
-        cn_gae(r->reward + at, r->value + at, r->bootstrap + at, r->end + at, r->last_value[n], r->T,
-               scale, ppo->config.discount, ppo->config.gae_lambda, ppo->advantage + at,
+        cn_gae(r->reward + at, r->value + at, r->bootstrap + at, r->end + at, r->last_value[n],
+               r->T, scale, ppo->config.discount, ppo->config.gae_lambda, ppo->advantage + at,
                ppo->returns + at);
     }
 }
@@ -249,8 +251,8 @@ static void gather(const cn_ppo *ppo, shard *sh)
         if (features)
             memcpy(features + (size_t)i * F, r->features + row * F, F * sizeof(float));
         targets[i * TARGETS + 0] = r->log_prob[row];
-        targets[i * TARGETS + 1] = (float)(((double)ppo->advantage[row] - ppo->advantage_mean) *
-                                           ppo->advantage_scale);
+        targets[i * TARGETS + 1] =
+            (float)(((double)ppo->advantage[row] - ppo->advantage_mean) * ppo->advantage_scale);
         targets[i * TARGETS + 2] = ppo->returns[row];
         targets[i * TARGETS + 3] = r->value[row];
     }
@@ -325,9 +327,8 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_pp
     *stats = (cn_ppo_stats){.reward_scale = update_reward_scale(ppo, r)};
     compute_advantages(ppo, r, stats->reward_scale);
     ppo->rollout = r;
-    ppo->adam.learning_rate =
-        (float)cn_schedule_at(CN_SCHEDULE_LINEAR, ppo->config.learning_rate,
-                              ppo->config.learning_rate_end, progress);
+    ppo->adam.learning_rate = (float)cn_schedule_at(CN_SCHEDULE_LINEAR, ppo->config.learning_rate,
+                                                    ppo->config.learning_rate_end, progress);
     const int updates = (int)(ppo->config.epochs * ppo->config.minibatches);
     for (int epoch = 0; epoch < ppo->config.epochs; epoch++) {
         cn_rng_shuffle(&ppo->rng, ppo->order, ppo->rows);
@@ -341,9 +342,10 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_pp
     for (size_t i = 0; i < sizeof means / sizeof means[0]; i++)
         *means[i] /= updates;
     update_normalizer(ppo, r);
-    CN_FAIL_IF(!isfinite(stats->loss) || !isfinite(stats->grad_norm), CN_ERR_PHYSICS, err,
-               "the loss is not finite any more (loss %g, gradient norm %g): lower learning_rate, or "
-               "look at the task's reward",
-               stats->loss, stats->grad_norm);
+    CN_FAIL_IF(
+        !isfinite(stats->loss) || !isfinite(stats->grad_norm), CN_ERR_PHYSICS, err,
+        "the loss is not finite any more (loss %g, gradient norm %g): lower learning_rate, or "
+        "look at the task's reward",
+        stats->loss, stats->grad_norm);
     return CN_OK;
 }

@@ -1,7 +1,8 @@
 /* Proximal policy optimisation: advantages and updates of one column from a rollout.
- * Source: Schulman et al. 2017, arXiv:1707.06347; advantages: Schulman et al. 2016, arXiv:1506.02438,
- * eq. 16; details: Huang et al. 2022. Deviation: a minibatch is cut into CN_SHARDS parts whose gradients
- * are added in order, so that any number of threads gives the same bits. */
+ * Source: Schulman et al. 2017, arXiv:1707.06347; advantages: Schulman et al. 2016,
+ * arXiv:1506.02438, eq. 16; details: Huang et al. 2022. Deviation: a minibatch is cut into
+ * CN_SHARDS parts whose gradients are added in order, so that any number of threads gives the same
+ * bits. */
 #ifndef CN_POLICY_PPO_H
 #define CN_POLICY_PPO_H
 
@@ -13,9 +14,9 @@ typedef struct cn_ppo cn_ppo;
 
 /* Means over all minibatches of one update. */
 typedef struct cn_ppo_stats {
-    double loss;          /* the whole of it */
-    double entropy;       /* nats */
-    double kl;            /* of the old policy from the new: mean of (r - 1) - log r (Schulman 2020) */
+    double loss;    /* the whole of it */
+    double entropy; /* nats */
+    double kl;      /* of the old policy from the new: mean of (r - 1) - log r (Schulman 2020) */
     double clip_fraction; /* of the ratios */
     double value_error;   /* mean squared, of scaled returns */
     double grad_norm;     /* before clipping */
@@ -30,8 +31,8 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
                         cn_error *err);
 void cn_ppo_destroy(cn_ppo **ppo);
 
-/* Learns from a rollout: scales rewards, computes advantages, takes epochs x minibatches Adam steps,
- * and then takes the rollout's observations into the column's normaliser. Allocates nothing.
+/* Learns from a rollout: scales rewards, computes advantages, takes epochs x minibatches Adam
+ * steps, and then takes the rollout's observations into the column's normaliser. Allocates nothing.
  * @param progress  0 at the start of the run .. 1 at its end, for the schedules
  * @return CN_ERR_PHYSICS when the loss is not finite; the policy is then not to be used. */
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,

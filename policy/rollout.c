@@ -10,8 +10,8 @@
 
 typedef struct env_slot {
     cn_env *env;
-    cn_rng actions;     /* noise of the actions */
-    uint64_t episodes;  /* begun so far: numbers the seeds of resets */
+    cn_rng actions;    /* noise of the actions */
+    uint64_t episodes; /* begun so far: numbers the seeds of resets */
     double episode_return;
     long length;
     cn_episode_totals totals; /* of this run */
@@ -65,7 +65,7 @@ static cn_status allocate_rollout(cn_rollout *r, cn_error *err)
 
 static void free_rollout(cn_rollout *r)
 {
-    float *const blocks[] = {r->observation, r->input, r->features,  r->action,    r->log_prob,
+    float *const blocks[] = {r->observation, r->input,  r->features,  r->action,    r->log_prob,
                              r->value,       r->reward, r->bootstrap, r->last_value};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         free(blocks[i]);
@@ -101,8 +101,8 @@ static cn_status create_envs(cn_collector *c, cn_make_env *make, void *ctx, cn_e
 }
 
 cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
-                              cn_make_env *make, void *make_ctx, cn_pool *pool,
-                              cn_collector **out, cn_error *err)
+                              cn_make_env *make, void *make_ctx, cn_pool *pool, cn_collector **out,
+                              cn_error *err)
 {
     *out = NULL;
     cn_collector *c = calloc(1, sizeof *c);
@@ -166,11 +166,13 @@ static cn_status reset_env(cn_collector *c, int n, float *observation, cn_error 
     env_slot *slot = &c->slots[n];
     slot->episode_return = 0.0;
     slot->length = 0;
-    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->episodes++), observation, err);
+    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->episodes++), observation,
+                            err);
 }
 
 /* Samples a ~ N(mean, exp(log_std)) and its log-probability. */
-static float sample_action(const float *mean, const float *log_std, int A, cn_rng *rng, float *action)
+static float sample_action(const float *mean, const float *log_std, int A, cn_rng *rng,
+                           float *action)
 {
     double log_prob = 0.0;
     for (int i = 0; i < A; i++) {
@@ -185,8 +187,8 @@ static float sample_action(const float *mean, const float *log_std, int A, cn_rn
 static void decide(cn_collector *c, shard *sh, int t)
 {
     cn_rollout *r = &c->rollout;
-    const float *log_std = cn_params_slice(cn_policy_params(c->policy),
-                                           cn_policy_log_std(c->policy, c->column));
+    const float *log_std =
+        cn_params_slice(cn_policy_params(c->policy), cn_policy_log_std(c->policy, c->column));
     cn_agent_forward(sh->agent, sh->observation, sh->count);
     const float *mean = cn_agent_mean(sh->agent), *value = cn_agent_value(sh->agent);
     const float *input = cn_agent_input(sh->agent);

@@ -44,8 +44,8 @@ typedef struct cn_collector cn_collector;
  * @param policy  borrowed
  * @param pool    borrowed */
 cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
-                              cn_make_env *make, void *make_ctx, cn_pool *pool,
-                              cn_collector **out, cn_error *err);
+                              cn_make_env *make, void *make_ctx, cn_pool *pool, cn_collector **out,
+                              cn_error *err);
 void cn_collector_destroy(cn_collector **collector);
 
 /* Steps every environment T times with sampled actions. Allocates nothing (environments aside).

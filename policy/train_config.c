@@ -10,11 +10,10 @@ cn_train_config cn_train_config_default(void)
 {
     return (cn_train_config){
 #define CN_TRAIN_DEFAULT(name, value, ...) .name = value,
-        CN_TRAIN_INT_TABLE(CN_TRAIN_DEFAULT)
-        CN_TRAIN_REAL_TABLE(CN_TRAIN_DEFAULT)
-        CN_TRAIN_BOOL_TABLE(CN_TRAIN_DEFAULT)
+        CN_TRAIN_INT_TABLE(CN_TRAIN_DEFAULT) CN_TRAIN_REAL_TABLE(CN_TRAIN_DEFAULT)
+            CN_TRAIN_BOOL_TABLE(CN_TRAIN_DEFAULT)
 #undef CN_TRAIN_DEFAULT
-        .layers = 2,
+                .layers = 2,
         .hidden = {64, 64},
         .activation = CN_TANH,
         .lateral = CN_LATERAL_LINEAR,
@@ -39,11 +38,13 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
 {
     static const char *const keys[] = {
 #define CN_TRAIN_KEY(name, ...) #name,
-        CN_TRAIN_INT_TABLE(CN_TRAIN_KEY)
-        CN_TRAIN_REAL_TABLE(CN_TRAIN_KEY)
-        CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY)
+        CN_TRAIN_INT_TABLE(CN_TRAIN_KEY) CN_TRAIN_REAL_TABLE(CN_TRAIN_KEY)
+            CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY)
 #undef CN_TRAIN_KEY
-        "hidden", "activation", "lateral", NULL,
+                "hidden",
+        "activation",
+        "lateral",
+        NULL,
     };
     CN_TRY(cn_yaml_check_keys(map, keys, err));
     cn_yaml_node node;
@@ -96,7 +97,8 @@ void cn_train_config_write(const cn_train_config *config, FILE *out)
 
 void cn_train_config_help(FILE *out)
 {
-#define CN_TRAIN_HELP(name, value, low, high, help) fprintf(out, "  %-22s %-10s %s\n", #name, #value, help);
+#define CN_TRAIN_HELP(name, value, low, high, help)                                                \
+    fprintf(out, "  %-22s %-10s %s\n", #name, #value, help);
     CN_TRAIN_INT_TABLE(CN_TRAIN_HELP)
     CN_TRAIN_REAL_TABLE(CN_TRAIN_HELP)
 #undef CN_TRAIN_HELP
@@ -105,5 +107,6 @@ void cn_train_config_help(FILE *out)
 #undef CN_TRAIN_HELP
     fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
     fprintf(out, "  %-22s %-10s %s\n", "activation", "tanh", "tanh, relu or identity");
-    fprintf(out, "  %-22s %-10s %s\n", "lateral", "linear", "laterals of a new column: linear or adapter");
+    fprintf(out, "  %-22s %-10s %s\n", "lateral", "linear",
+            "laterals of a new column: linear or adapter");
 }

@@ -1,5 +1,5 @@
-/* Everything that can be set about a training run: one table makes the struct, the defaults, the YAML
- * reader, the writer and the help. Sections are read in turn, each overriding the one before:
+/* Everything that can be set about a training run: one table makes the struct, the defaults, the
+ * YAML reader, the writer and the help. Sections are read in turn, each overriding the one before:
  * the task's `train:` (or `adapt:`) section, --config, --set. */
 #ifndef CN_POLICY_TRAIN_CONFIG_H
 #define CN_POLICY_TRAIN_CONFIG_H
@@ -9,8 +9,8 @@
 #include "base/yaml.h"
 #include "progressive/net.h"
 
-/* X(name, default, low, high, help). The reference values are CleanRL's for continuous control (Huang
- * et al. 2022, "The 37 implementation details of PPO"), scaled to many environments. */
+/* X(name, default, low, high, help). The reference values are CleanRL's for continuous control
+ * (Huang et al. 2022, "The 37 implementation details of PPO"), scaled to many environments. */
 #define CN_TRAIN_INT_TABLE(X)                                                                      \
     X(steps, 1000000, 1, 1000000000000, "environment steps of the run")                            \
     X(envs, 64, 1, 65536, "environments stepped side by side")                                     \

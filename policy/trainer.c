@@ -26,9 +26,9 @@ static cn_status begin(run *r, cn_error *err)
     const cn_train_config *config = job->config;
     CN_TRY(cn_pool_create(job->threads, &r->pool, err));
     CN_TRY(cn_tfevents_create(job->folder, &r->events, err));
-    CN_TRY(cn_collector_create(job->policy, r->column, (int)config->envs, (int)config->rollout_steps,
-                               job->seed, job->make_env, job->make_env_ctx, r->pool, &r->collector,
-                               err));
+    CN_TRY(cn_collector_create(job->policy, r->column, (int)config->envs,
+                               (int)config->rollout_steps, job->seed, job->make_env,
+                               job->make_env_ctx, r->pool, &r->collector, err));
     CN_TRY(cn_ppo_create(job->policy, r->column, config, cn_collector_rollout(r->collector),
                          job->seed, r->pool, &r->ppo, err));
     r->next_evaluation = config->evaluate_every;
@@ -93,7 +93,8 @@ static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
     };
     for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++)
         if (scalars[i].known)
-            CN_TRY(cn_tfevents_scalar(r->events, scalars[i].tag, p->steps, (float)scalars[i].value, err));
+            CN_TRY(cn_tfevents_scalar(r->events, scalars[i].tag, p->steps, (float)scalars[i].value,
+                                      err));
     return cn_tfevents_flush(r->events, err);
 }
 
@@ -107,8 +108,7 @@ static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_erro
     CN_TRY(cn_ppo_update(r->ppo, rollout, (double)p->steps / (double)p->total_steps, &p->ppo, err));
     const int64_t steps = (int64_t)rollout->N * rollout->T;
     p->steps += steps;
-    p->steps_per_second =
-        (double)steps * (double)CN_NS_PER_S / (double)(cn_clock_now() - began);
+    p->steps_per_second = (double)steps * (double)CN_NS_PER_S / (double)(cn_clock_now() - began);
     p->episodes = totals.episodes;
     p->return_mean = totals.episodes ? totals.return_sum / (double)totals.episodes : NAN;
     p->success_rate = totals.episodes ? (double)totals.successes / (double)totals.episodes : NAN;

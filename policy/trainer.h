@@ -1,5 +1,5 @@
-/* The trainer: rollout, update, evaluate, save, report, until the steps are done. It trains the last
- * column of a policy, in simulation on many environments or on one robot. */
+/* The trainer: rollout, update, evaluate, save, report, until the steps are done. It trains the
+ * last column of a policy, in simulation on many environments or on one robot. */
 #ifndef CN_POLICY_TRAINER_H
 #define CN_POLICY_TRAINER_H
 
@@ -17,20 +17,20 @@ typedef struct cn_train_progress {
     double return_mean;         /* of them; NaN when there were none */
     double success_rate;        /* of them, with sampled actions; NaN when there were none */
     cn_ppo_stats ppo;
-    bool evaluated;             /* this iteration ended with an evaluation: */
+    bool evaluated; /* this iteration ended with an evaluation: */
     cn_evaluation evaluation;
-    bool best;                  /* and it was the best so far */
+    bool best; /* and it was the best so far */
 } cn_train_progress;
 
 typedef struct cn_train_job {
     cn_policy *policy;             /* borrowed; its last column is trained */
     const cn_train_config *config; /* borrowed; its steps are rounded up to whole rollouts */
     uint64_t seed;
-    int threads;                   /* >= 1 */
-    const char *folder;            /* exists; receives last.safetensors, best.safetensors, events.* */
+    int threads;        /* >= 1 */
+    const char *folder; /* exists; receives last.safetensors, best.safetensors, events.* */
     cn_make_env *make_env;
     void *make_env_ctx;
-    const atomic_bool *stop;       /* NULL, or true: finish the iteration, save, return */
+    const atomic_bool *stop; /* NULL, or true: finish the iteration, save, return */
     void (*progress)(void *ctx, const cn_train_progress *progress); /* after each iteration */
     void *progress_ctx;
 } cn_train_job;
@@ -38,14 +38,14 @@ typedef struct cn_train_job {
 typedef struct cn_train_report {
     int64_t steps;
     double seconds;
-    bool stopped;       /* by job->stop */
-    bool has_best;      /* best.safetensors was written, with this evaluation: */
+    bool stopped;  /* by job->stop */
+    bool has_best; /* best.safetensors was written, with this evaluation: */
     cn_evaluation best;
 } cn_train_report;
 
 /* The policy in memory ends as the last one trained.
- * @return what went wrong: an environment, the disk, a loss that is not finite. last.safetensors and
- *         best.safetensors are then those written before. */
+ * @return what went wrong: an environment, the disk, a loss that is not finite. last.safetensors
+ * and best.safetensors are then those written before. */
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err);
 
 #endif

@@ -11,12 +11,12 @@
 
 /* The slices that make one layer of one column. */
 typedef struct layer {
-    cn_param weight; /* [O, own + lateral]: W, then U for each source in order */
-    cn_param bias;   /* [1, O] */
-    int own;         /* columns of W */
-    int lateral;     /* columns of all U */
-    cn_param adapter_weight;                /* V [adapter_size, sum of the sources]; -1: no adapter */
-    cn_param adapter_bias;                  /* c [1, adapter_size] */
+    cn_param weight;         /* [O, own + lateral]: W, then U for each source in order */
+    cn_param bias;           /* [1, O] */
+    int own;                 /* columns of W */
+    int lateral;             /* columns of all U */
+    cn_param adapter_weight; /* V [adapter_size, sum of the sources]; -1: no adapter */
+    cn_param adapter_bias;   /* c [1, adapter_size] */
     cn_param adapter_scale[CN_MAX_COLUMNS]; /* a_j [1, 1] */
 } layer;
 
@@ -160,12 +160,13 @@ static cn_status add_layer(cn_net *net, int k, int i, cn_rng *rng, cn_error *err
         CN_TRY(add_adapter(net, k, i, rng, err));
     CN_TRY(add_slice(net, k, "layer", i, "weight", width, l->own + l->lateral, &l->weight, err));
     CN_TRY(add_slice(net, k, "layer", i, "bias", 1, width, &l->bias, err));
-    cn_params_fill_orthogonal(net->params, l->weight, output ? spec->output_gain : sqrtf(2.0f), rng);
+    cn_params_fill_orthogonal(net->params, l->weight, output ? spec->output_gain : sqrtf(2.0f),
+                              rng);
     return CN_OK;
 }
 
-/* Makes the output of column k that of column k-1: W = 0, U_{k-1} = W_{k-1}, U_j = U_j of column k-1
- * for j < k-1, b = b_{k-1}. */
+/* Makes the output of column k that of column k-1: W = 0, U_{k-1} = W_{k-1}, U_j = U_j of column
+ * k-1 for j < k-1, b = b_{k-1}. */
 static void copy_head(cn_net *net, int k)
 {
     const layer *from = &net->column[k - 1].layers[net->column[k - 1].spec.layers];
@@ -189,10 +190,10 @@ static cn_status check_spec(const cn_net *net, const cn_column_spec *spec, cn_gr
                             cn_error *err)
 {
     const int k = net->columns;
-    CN_FAIL_IF(k == CN_MAX_COLUMNS, CN_ERR_ARGUMENT, err, "%s has %d columns, the most there can be",
-               net->name, k);
-    CN_FAIL_IF(spec->input_size < 1, CN_ERR_ARGUMENT, err, "%s, column %d: input_size is %d, not >= 1",
-               net->name, k, spec->input_size);
+    CN_FAIL_IF(k == CN_MAX_COLUMNS, CN_ERR_ARGUMENT, err,
+               "%s has %d columns, the most there can be", net->name, k);
+    CN_FAIL_IF(spec->input_size < 1, CN_ERR_ARGUMENT, err,
+               "%s, column %d: input_size is %d, not >= 1", net->name, k, spec->input_size);
     CN_FAIL_IF(spec->layers < 1 || spec->layers > CN_MAX_LAYERS, CN_ERR_ARGUMENT, err,
                "%s, column %d: %d hidden layers; 1 to %d are possible", net->name, k, spec->layers,
                CN_MAX_LAYERS);

@@ -1,5 +1,6 @@
-/* A progressive network: a stack of columns that share one output width. Columns that have learned are
- * frozen; a new one grows beside them and reads their hidden layers through lateral connections.
+/* A progressive network: a stack of columns that share one output width. Columns that have learned
+ * are frozen; a new one grows beside them and reads their hidden layers through lateral
+ * connections.
  *
  *     column 0 (frozen)      column 1 (learns)
  *     input --> h1 ------------.   h1 <-- input
@@ -12,11 +13,11 @@
  * Where the paper leaves a choice:
  *   - V projects to `adapter_size` units (the prose's n_i and the formula's n_{i-1} contradict each
  *     other); the a_j are one learned scalar for each earlier column.
- *   - The first hidden layer has no laterals; a lateral into layer i comes from the layer i-1 of every
- *     earlier column that has one; the output layer reads the last hidden layer of each.
- *   - Laterals into the output layer are direct and linear in both kinds, as in the robot network of
- *     arXiv:1610.04286, so that a new column can start as the policy before it.
- * W and all U of a layer lie side by side in one matrix: a layer is one product. */
+ *   - The first hidden layer has no laterals; a lateral into layer i comes from the layer i-1 of
+ * every earlier column that has one; the output layer reads the last hidden layer of each.
+ *   - Laterals into the output layer are direct and linear in both kinds, as in the robot network
+ * of arXiv:1610.04286, so that a new column can start as the policy before it. W and all U of a
+ * layer lie side by side in one matrix: a layer is one product. */
 #ifndef CN_PROGRESSIVE_NET_H
 #define CN_PROGRESSIVE_NET_H
 
@@ -28,7 +29,8 @@
 typedef enum cn_lateral { CN_LATERAL_NONE, CN_LATERAL_LINEAR, CN_LATERAL_ADAPTER } cn_lateral;
 
 typedef enum cn_growth {
-    CN_GROW_IDENTITY, /* starts as the column before it: its head is copied into the output lateral */
+    CN_GROW_IDENTITY, /* starts as the column before it: its head is copied into the output lateral
+                       */
     CN_GROW_RANDOM,   /* starts as a fresh network */
 } cn_growth;
 
@@ -40,10 +42,11 @@ typedef struct cn_column_spec {
     cn_lateral lateral;        /* from all earlier columns; ignored for column 0 */
     int adapter_size;          /* units of an adapter, >= 1; for CN_LATERAL_ADAPTER */
     float adapter_scale;       /* initial a: 1, 0.1 or 0.01 in the paper */
-    float output_gain;         /* orthogonal gain of the output layer, e.g. 0.01 for a policy head */
+    float output_gain; /* orthogonal gain of the output layer, e.g. 0.01 for a policy head */
 } cn_column_spec;
 
-/* Two hidden layers of 64 tanh units, linear laterals, output gain 1; input_size is yours to set. */
+/* Two hidden layers of 64 tanh units, linear laterals, output gain 1; input_size is yours to set.
+ */
 cn_column_spec cn_column_default(void);
 
 typedef struct cn_net cn_net;
@@ -57,8 +60,8 @@ void cn_net_destroy(cn_net **net);
 /* Adds a column. Earlier columns are left as they are (freeze them with cn_net_freeze). Invalidates
  * graphs built on the same params.
  * @param rng  draws the initial weights
- * @return CN_ERR_ARGUMENT naming the field and its value; an identity start needs a column before it
- *         and laterals. */
+ * @return CN_ERR_ARGUMENT naming the field and its value; an identity start needs a column before
+ * it and laterals. */
 cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth, cn_rng *rng,
                       cn_error *err);
 
@@ -80,10 +83,10 @@ cn_column_size cn_net_column_size(const cn_net *net, int column);
 int cn_net_features(const cn_net *net, int column);
 
 /* Adds the network up to `column` to a graph.
- * @param inputs    a node [B, input_size] for each column 0..column; those of earlier columns are not
- *                  looked at when `features` is given
- * @param features  -1: compute the earlier columns. Otherwise a node [B, cn_net_features(column)] that
- *                  holds their hidden layers: they don't change while this column learns
+ * @param inputs    a node [B, input_size] for each column 0..column; those of earlier columns are
+ * not looked at when `features` is given
+ * @param features  -1: compute the earlier columns. Otherwise a node [B, cn_net_features(column)]
+ * that holds their hidden layers: they don't change while this column learns
  * @param out_features  NULL, or receives a node that holds those hidden layers (-1 for column 0)
  * @return the output node [B, outputs]; mistakes are reported by cn_graph_finish. */
 cn_node cn_net_build(const cn_net *net, cn_graph *graph, const cn_node *inputs, int column,

@@ -36,14 +36,13 @@ typedef enum cn_drive {
 } cn_drive;
 
 typedef struct cn_joint {
-    char name[CN_NAME];
-    int id, qpos, dof; /* MuJoCo's joint and its addresses */
+    cn_arm_joint about; /* name, unit, limits */
+    int id, qpos, dof;  /* MuJoCo's joint and its addresses */
     int actuator, ctrl;
     cn_drive drive;
     double ctrl_per_target; /* control = target * this: the gear, for a motor 1 / (gear * gain) */
-    cn_joint_limits limits;
-    double action_scale; /* what an action of 1 means, in the unit of the mode */
-    double home, spread; /* an episode starts at home, plus or minus spread */
+    double action_scale;    /* what an action of 1 means, in the unit of the mode */
+    double home, spread;    /* an episode starts at home, plus or minus spread */
 } cn_joint;
 
 typedef enum cn_control_mode {

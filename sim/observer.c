@@ -213,7 +213,7 @@ void cn_observer_command(cn_observer *observer, const float *action, cn_arm_comm
         const double base =
             task->mode == CN_CONTROL_POSITION ? joint->home : observer->commanded[j];
         observer->commanded[j] =
-            fmin(fmax(base + amount, joint->limits.position_low), joint->limits.position_high);
+            fmin(fmax(base + amount, joint->about.position_low), joint->about.position_high);
         out->target[j] = observer->commanded[j];
     }
 }

@@ -11,6 +11,8 @@
 
 #define MAX_SCENE_GEOMS 2000
 
+#define MARK_RADIUS_M 0.014
+
 struct cn_renderer {
     const mjModel *model;
     mjData *data;
@@ -22,6 +24,8 @@ struct cn_renderer {
     mjvOption option;
     mjvScene scene;
     mjrContext gl;
+    int marks;
+    double mark[CN_MAX_TRACKED][3];
     unsigned char *rgb; /* where the draw in progress writes */
     unsigned char *row; /* scratch [width, 3] */
 };
@@ -127,6 +131,22 @@ void cn_renderer_destroy(cn_renderer **renderer)
     *renderer = NULL;
 }
 
+void cn_renderer_mark(cn_renderer *r, const double point[3])
+{
+    if (r->marks < CN_MAX_TRACKED)
+        memcpy(r->mark[r->marks++], point, sizeof r->mark[0]);
+}
+
+static void add_marks(cn_renderer *r)
+{
+    static const mjtNum size[3] = {MARK_RADIUS_M, MARK_RADIUS_M, MARK_RADIUS_M};
+    static const float orange[4] = {1.0f, 0.45f, 0.05f, 1.0f};
+    for (int i = 0; i < r->marks && r->scene.ngeom < r->scene.maxgeom; i++)
+        mjv_initGeom(&r->scene.geoms[r->scene.ngeom++], mjGEOM_SPHERE, size, r->mark[i], NULL,
+                     orange);
+    r->marks = 0;
+}
+
 static void draw(void *ctx)
 {
     cn_renderer *r = ctx;
@@ -136,6 +156,7 @@ static void draw(void *ctx)
     mj_comPos(r->model, r->data);
     mj_camlight(r->model, r->data);
     mjv_updateScene(r->model, r->data, &r->option, NULL, &r->camera, mjCAT_ALL, &r->scene);
+    add_marks(r);
     mjr_render(all, &r->scene, &r->gl);
     mjr_readPixels(r->rgb, NULL, all, &r->gl);
 }

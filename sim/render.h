@@ -14,6 +14,10 @@ cn_status cn_renderer_create(cn_twin *twin, int width, int height, const char *c
                              cn_renderer **out, cn_error *err);
 void cn_renderer_destroy(cn_renderer **renderer);
 
+/* Marks a point in the next picture with a small orange ball: where something measured from outside
+ * the arm really was. At most CN_MAX_TRACKED a picture. @param point  world frame, m */
+void cn_renderer_mark(cn_renderer *renderer, const double point[3]);
+
 /* Draws the twin as it is now. @param rgb  [height, width, 3], top row first */
 void cn_renderer_draw(cn_renderer *renderer, unsigned char *rgb);
 

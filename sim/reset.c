@@ -28,10 +28,10 @@ cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err)
     }
     for (int j = 0; j < task->joints; j++) {
         cn_joint *joint = &task->joint[j];
-        if (home[j] < joint->limits.position_low || home[j] > joint->limits.position_high)
+        if (home[j] < joint->about.position_low || home[j] > joint->about.position_high)
             return cn_yaml_fail(joints, err, "home of joint '%s' is %g, outside its range %g to %g",
-                                joint->name, home[j], joint->limits.position_low,
-                                joint->limits.position_high);
+                                joint->about.name, home[j], joint->about.position_low,
+                                joint->about.position_high);
         joint->home = home[j];
         joint->spread = spread[j];
     }
@@ -52,8 +52,8 @@ static cn_status parse_reach(cn_task *task, cn_yaml_node map, cn_error *err)
     CN_TRY(cn_task_numbers(map, "spread", INFINITY, 0, 1e6, task->joints, spread, err));
     for (int j = 0; j < task->joints; j++) {
         const cn_joint *joint = &task->joint[j];
-        t->joint_low[j] = fmax(joint->limits.position_low, joint->home - spread[j]);
-        t->joint_high[j] = fmin(joint->limits.position_high, joint->home + spread[j]);
+        t->joint_low[j] = fmax(joint->about.position_low, joint->home - spread[j]);
+        t->joint_high[j] = fmin(joint->about.position_high, joint->home + spread[j]);
         if (isinf(t->joint_low[j]))
             t->joint_low[j] = joint->home - mjPI;
         if (isinf(t->joint_high[j]))
@@ -146,7 +146,7 @@ void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data)
         const double q =
             cn_rng_range(rng, joint->home - joint->spread, joint->home + joint->spread);
         data->qpos[joint->qpos] =
-            fmin(fmax(q, joint->limits.position_low), joint->limits.position_high);
+            fmin(fmax(q, joint->about.position_low), joint->about.position_high);
     }
 }
 

@@ -10,6 +10,8 @@
 #include "sim/internal.h"
 
 /* rad/s or m/s: assumed where neither actuator nor task says how fast a joint may move. */
+/* Servos of small arms take commands at about this period. */
+#define SERVO_PERIOD_S         0.002
 #define DEFAULT_VELOCITY_LIMIT 3.0
 
 static const char *const mode_words[] = {"joint_position_delta", "joint_position", "joint_velocity",
@@ -37,13 +39,13 @@ cn_status cn_task_joint_named(const cn_task *task, const char *name, cn_yaml_nod
     char known[600] = "";
     size_t used = 0;
     for (int j = 0; j < task->joints; j++) {
-        if (strcmp(task->joint[j].name, name) == 0) {
+        if (strcmp(task->joint[j].about.name, name) == 0) {
             *out = j;
             return CN_OK;
         }
         if (used < sizeof known)
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", j ? ", " : "",
-                                     task->joint[j].name);
+                                     task->joint[j].about.name);
     }
     return cn_yaml_fail(at, err, "joint '%s' is not commanded; commanded are: %s", name, known);
 }
@@ -74,21 +76,26 @@ static int actuator_of(const mjModel *m, int joint)
     return -1;
 }
 
-static cn_joint_limits joint_limits(const mjModel *m, const cn_joint *joint)
+/* Unit and limits of a joint, from the model. */
+static void describe_joint(const mjModel *m, cn_joint *joint)
 {
-    cn_joint_limits limits = {-INFINITY, INFINITY, DEFAULT_VELOCITY_LIMIT, INFINITY};
+    cn_arm_joint *about = &joint->about;
+    strcpy(about->unit, m->jnt_type[joint->id] == mjJNT_SLIDE ? "m" : "rad");
+    about->position_low = -INFINITY;
+    about->position_high = INFINITY;
+    about->velocity = DEFAULT_VELOCITY_LIMIT;
+    about->effort = INFINITY;
     if (m->jnt_limited[joint->id]) {
-        limits.position_low = m->jnt_range[2 * joint->id];
-        limits.position_high = m->jnt_range[2 * joint->id + 1];
+        about->position_low = m->jnt_range[2 * joint->id];
+        about->position_high = m->jnt_range[2 * joint->id + 1];
     }
     const double gear = fabs(m->actuator_gear[m->actuator_outadr[joint->actuator] * 6]);
     if (joint->drive == CN_DRIVE_VELOCITY && m->actuator_ctrllimited[joint->ctrl])
-        limits.velocity = m->actuator_ctrlrange[2 * joint->ctrl + 1] / gear;
+        about->velocity = m->actuator_ctrlrange[2 * joint->ctrl + 1] / gear;
     if (m->actuator_forcelimited[joint->actuator])
-        limits.effort = m->actuator_forcerange[2 * joint->actuator + 1] * gear;
+        about->effort = m->actuator_forcerange[2 * joint->actuator + 1] * gear;
     if (m->jnt_actfrclimited[joint->id])
-        limits.effort = fmin(limits.effort, m->jnt_actfrcrange[2 * joint->id + 1]);
-    return limits;
+        about->effort = fmin(about->effort, m->jnt_actfrcrange[2 * joint->id + 1]);
 }
 
 /* Adds MuJoCo's joint `id` to the task's joints. */
@@ -101,7 +108,7 @@ static cn_status add_joint(cn_task *task, int id, cn_yaml_node at, cn_error *err
     if (!name)
         return cn_yaml_fail(at, err, "an actuated joint of the model has no name; give it one");
     cn_joint *joint = &task->joint[task->joints];
-    CN_TRY(copy_name(at, name, joint->name, err));
+    CN_TRY(copy_name(at, name, joint->about.name, err));
     if (m->jnt_type[id] != mjJNT_HINGE && m->jnt_type[id] != mjJNT_SLIDE)
         return cn_yaml_fail(at, err, "joint '%s' is neither hinge nor slide", name);
     for (int j = 0; j < task->joints; j++)
@@ -120,7 +127,7 @@ static cn_status add_joint(cn_task *task, int id, cn_yaml_node at, cn_error *err
                             "the actuator of joint '%s' is neither a position servo, a "
                             "velocity servo nor a motor",
                             name);
-    joint->limits = joint_limits(m, joint);
+    describe_joint(m, joint);
     task->joints++;
     return CN_OK;
 }
@@ -203,10 +210,10 @@ static cn_status parse_scale(cn_task *task, cn_yaml_node control, cn_error *err)
     CN_TRY(cn_task_numbers(control, "velocity_limit", 0, 1e-6, 1e6, task->joints, velocity, err));
     for (int j = 0; j < task->joints; j++) {
         if (velocity[j] > 0)
-            task->joint[j].limits.velocity = velocity[j];
+            task->joint[j].about.velocity = velocity[j];
         /* A velocity task without a scale uses all the speed there is. */
-        task->joint[j].action_scale = scale[j] > 0 ? scale[j] : task->joint[j].limits.velocity;
-        memcpy(task->spec.action[j], task->joint[j].name, CN_NAME);
+        task->joint[j].action_scale = scale[j] > 0 ? scale[j] : task->joint[j].about.velocity;
+        memcpy(task->spec.action[j], task->joint[j].about.name, CN_NAME);
     }
     task->spec.action_size = task->joints;
     return CN_OK;
@@ -304,19 +311,18 @@ int cn_task_joints(const cn_task *task)
     return task->joints;
 }
 
-const char *cn_task_joint_name(const cn_task *task, int joint)
+const cn_arm_joint *cn_task_joint(const cn_task *task, int joint)
 {
-    return task->joint[joint].name;
+    return &task->joint[joint].about;
 }
 
-const char *cn_task_joint_unit(const cn_task *task, int joint)
+double cn_task_servo_period(const cn_task *task)
 {
-    return task->model->jnt_type[task->joint[joint].id] == mjJNT_SLIDE ? "m" : "rad";
-}
-
-cn_joint_limits cn_task_joint_limits(const cn_task *task, int joint)
-{
-    return task->joint[joint].limits;
+    const double timestep = task->spec.control_period_s / task->steps_per_period;
+    int steps = (int)fmax(1, floor(SERVO_PERIOD_S / timestep * (1 + 1e-9)));
+    while (task->steps_per_period % steps != 0)
+        steps--;
+    return steps * timestep;
 }
 
 int cn_task_tracked(const cn_task *task)

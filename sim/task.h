@@ -19,26 +19,23 @@ void cn_task_destroy(cn_task **task);
 /* The spec of an environment of this task. */
 const cn_env_spec *cn_task_spec(const cn_task *task);
 
-/* A section for the learner to read with its own schema, "train" or "adapt"; false: there is none. */
+/* A section for the learner to read with its own schema, "train" or "adapt"; false: there is none.
+ */
 bool cn_task_section(const cn_task *task, const char *name, cn_yaml_node *out);
 
 const char *cn_task_path(const cn_task *task);
 
-/* Names of the commanded joints, in order, and their number. */
+/* The commanded joints, in order: name, unit and limits from model and task. */
 int cn_task_joints(const cn_task *task);
-const char *cn_task_joint_name(const cn_task *task, int joint);
-const char *cn_task_joint_unit(const cn_task *task, int joint); /* "rad" or "m" */
-/* Position range (rad or m; -inf, inf when unlimited), velocity and effort limits of a joint. */
-typedef struct cn_joint_limits {
-    double position_low, position_high;
-    double velocity; /* rad/s or m/s, > 0 */
-    double effort;   /* N m or N, > 0; inf when the actuator has none */
-} cn_joint_limits;
-cn_joint_limits cn_task_joint_limits(const cn_task *task, int joint);
+const cn_arm_joint *cn_task_joint(const cn_task *task, int joint);
 
 /* Whether the arm's actuators can follow commands of a mode: servos take positions and velocities,
  * motors take efforts. */
 bool cn_task_accepts(const cn_task *task, cn_command_mode mode);
+
+/* How often the arm takes a command, s: whole physics steps, close to 2 ms and no less than one, a
+ * whole number of them in a control period. */
+double cn_task_servo_period(const cn_task *task);
 
 /* Names of the points that something outside the arm measures. */
 int cn_task_tracked(const cn_task *task);

@@ -208,7 +208,7 @@ cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err)
                state->tracked, task->spec.task, task->joints, task->tracked);
     for (int j = 0; j < task->joints; j++)
         CN_FAIL_IF(!isfinite(state->position[j]), CN_ERR_ARGUMENT, err,
-                   "position of joint '%s' is %g", task->joint[j].name, state->position[j]);
+                   "position of joint '%s' is %g", task->joint[j].about.name, state->position[j]);
     mj_resetData(twin->model, twin->data);
     for (int j = 0; j < task->joints; j++)
         twin->data->qpos[task->joint[j].qpos] = state->position[j] - twin->gap.joint_zero_offset[j];
@@ -261,8 +261,8 @@ static void drive(cn_twin *twin)
             if (mode == CN_COMMAND_VELOCITY)
                 twin->goal[j] =
                     fmin(fmax(twin->goal[j] + twin->acting.target[j] * twin->model->opt.timestep,
-                              joint->limits.position_low),
-                         joint->limits.position_high);
+                              joint->about.position_low),
+                         joint->about.position_high);
             target = twin->goal[j];
         } else if (joint->drive == CN_DRIVE_VELOCITY && mode == CN_COMMAND_POSITION) {
             target = POSITION_LOOP_GAIN * (twin->goal[j] - d->qpos[joint->qpos]);

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "bridge/robot_env.h"
-#include "bridge/safety.h"
+#include "policy/safety.h"
 #include "bridge/server.h"
 #include "tests/test.h"
 
@@ -43,7 +43,7 @@ static inline void fake_check(fake_arm *arm, const cn_arm_command *command, doub
 {
     double fastest = 0;
     for (int j = 0; j < 3; j++) {
-        const cn_plant_joint *joint = &arm->plant.info.joint[j];
+        const cn_arm_joint *joint = &arm->plant.info.joint[j];
         const bool velocity = command->mode == CN_COMMAND_VELOCITY;
         const double t = command->target[j];
         const double speed = velocity ? t : (t - arm->commanded[j]) / dt;

@@ -159,7 +159,7 @@ static void test_server_names_every_refusal(void)
     ASSERT_SAYS("joint 'wrist': target is inf", client_ask(&c, step));
     step.command.command.target[1] = 0;
     step.command.command.joints = 2;
-    ASSERT_SAYS("a command for 2 joints: 'fake' has 3", client_ask(&c, step));
+    ASSERT_SAYS("a command for 2 joints: the arm has 3", client_ask(&c, step));
     step.command.command.joints = 3;
     step.command.command.mode = CN_COMMAND_EFFORT;
     ASSERT_SAYS("command mode 3 (effort)", client_ask(&c, step));

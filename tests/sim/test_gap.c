@@ -261,6 +261,8 @@ static void test_gap_of_the_reach_arm_loads(void)
     cn_gap gap;
     CN_ASSERT_OK(cn_task_load(CN_SOURCE_DIR "/scenes/reach.yaml", &task, &err));
     CN_ASSERT_OK(cn_gap_load(CN_SOURCE_DIR "/scenes/gaps/miscalibrated.yaml", task, &gap, &err));
+    CU_ASSERT_EQUAL(gap.action_delay, 0);
+    CN_ASSERT_OK(cn_gap_load(CN_SOURCE_DIR "/scenes/gaps/delayed.yaml", task, &gap, &err));
     CU_ASSERT_EQUAL(gap.action_delay, 1);
     CN_ASSERT_OK(cn_gap_load(CN_SOURCE_DIR "/scenes/gaps/mild.yaml", task, &gap, &err));
     CU_ASSERT_EQUAL(gap.action_delay, 0);

@@ -187,12 +187,12 @@ static void test_model_builds_the_jaco(void)
     CN_ASSERT_OK(cn_task_load(CN_SOURCE_DIR "/scenes/jaco_reach.yaml", &task, &err));
     CU_ASSERT_EQUAL_FATAL(cn_task_joints(task), 9);
     for (int j = 0; j < 9; j++)
-        CU_ASSERT_STRING_EQUAL(cn_task_joint_name(task, j), joints[j]);
-    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint_limits(task, 0).velocity, 36 * degree, rounded);
-    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint_limits(task, 5).velocity, 48 * degree, rounded);
-    CU_ASSERT_EQUAL(cn_task_joint_limits(task, 2).effort, 30.5);
-    CU_ASSERT_TRUE(isinf(cn_task_joint_limits(task, 0).position_high));
-    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint_limits(task, 1).position_low, 0.820305, 1e-6);
+        CU_ASSERT_STRING_EQUAL(cn_task_joint(task, j)->name, joints[j]);
+    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint(task, 0)->velocity, 36 * degree, rounded);
+    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint(task, 5)->velocity, 48 * degree, rounded);
+    CU_ASSERT_EQUAL(cn_task_joint(task, 2)->effort, 30.5);
+    CU_ASSERT_TRUE(isinf(cn_task_joint(task, 0)->position_high));
+    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint(task, 1)->position_low, 0.820305, 1e-6);
     CN_ASSERT_OK(cn_twin_create(task, NULL, &twin, &err));
     CN_ASSERT_OK(cn_twin_reset(twin, 1, &err));
     const cn_arm_command command = {

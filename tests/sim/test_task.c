@@ -24,7 +24,7 @@ static void test_task_loads(void)
     CU_ASSERT_EQUAL(spec->control_period_s, 0.05);
     CU_ASSERT_EQUAL(spec->step_limit, 20);
     CU_ASSERT_EQUAL(cn_task_joints(task), 2);
-    CU_ASSERT_STRING_EQUAL(cn_task_joint_name(task, 0), "shoulder");
+    CU_ASSERT_STRING_EQUAL(cn_task_joint(task, 0)->name, "shoulder");
     CU_ASSERT_EQUAL(cn_task_tracked(task), 2);
     CU_ASSERT_STRING_EQUAL(cn_task_tracked_name(task, 1), "target");
     CU_ASSERT_PTR_NOT_NULL(strstr(cn_task_path(task), "task.yaml"));
@@ -56,12 +56,12 @@ static void test_task_knows_joint_limits(void)
                               "<velocity joint='shoulder' kv='20' ctrlrange='-1.5 1.5' "
                               "forcerange='-9 9'/>",
                               &task, &err));
-    cn_joint_limits limits = cn_task_joint_limits(task, 0);
+    cn_arm_joint limits = *cn_task_joint(task, 0);
     CU_ASSERT_EQUAL(limits.position_low, -2);
     CU_ASSERT_EQUAL(limits.position_high, 2);
     CU_ASSERT_EQUAL(limits.velocity, 1.5);
     CU_ASSERT_EQUAL(limits.effort, 9);
-    limits = cn_task_joint_limits(task, 1);
+    limits = *cn_task_joint(task, 1);
     CU_ASSERT_TRUE(isinf(limits.position_high) && isinf(limits.effort));
     CU_ASSERT_TRUE(limits.velocity > 0);
     CU_ASSERT_TRUE(cn_task_accepts(task, CN_COMMAND_POSITION));
@@ -76,7 +76,7 @@ static void test_task_commands_chosen_joints_in_order(void)
     cn_task *task = NULL;
     CN_ASSERT_OK(
         load_swapped("scale: 0.1}\n", "scale: 0.1, joints: [elbow, shoulder]}\n", &task, &err));
-    CU_ASSERT_STRING_EQUAL(cn_task_joint_name(task, 0), "elbow");
+    CU_ASSERT_STRING_EQUAL(cn_task_joint(task, 0)->name, "elbow");
     CU_ASSERT_STRING_EQUAL(cn_task_spec(task)->action[1], "shoulder");
     cn_task_destroy(&task);
 }

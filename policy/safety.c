@@ -1,6 +1,6 @@
 /* The safety filter. Braking is computed for the discrete motion that the servo makes, not for the
  * continuous one, so that the limits hold exactly and not up to a step's error. */
-#include "bridge/safety.h"
+#include "policy/safety.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 #define MEASURE_TIME_CONSTANT_S 0.5
 
 struct cn_safety {
-    const cn_plant_info *info;
+    const cn_arm_joint *joint; /* [joints] */
+    int joints;
     double ramp_s;
     cn_command_mode mode;    /* of the last command; POSITION before the first */
     double p[CN_MAX_JOINTS]; /* commanded position, rad or m */
@@ -20,25 +21,26 @@ static double clamp(double x, double low, double high)
     return x < low ? low : x > high ? high : x;
 }
 
-cn_status cn_safety_create(const cn_plant_info *info, double ramp_s, cn_safety **out, cn_error *err)
+cn_status cn_safety_create(const cn_arm_joint *joint, int joints, double ramp_s, cn_safety **out,
+                           cn_error *err)
 {
-    CN_FAIL_IF(info->joints < 1 || info->joints > CN_MAX_JOINTS, CN_ERR_ARGUMENT, err,
-               "arm '%s' has %d joints: 1 to %d are possible", info->arm, info->joints,
-               CN_MAX_JOINTS);
+    CN_FAIL_IF(joints < 1 || joints > CN_MAX_JOINTS, CN_ERR_ARGUMENT, err,
+               "an arm of %d joints: 1 to %d are possible", joints, CN_MAX_JOINTS);
     CN_FAIL_IF(!(ramp_s > 0 && isfinite(ramp_s)), CN_ERR_ARGUMENT, err,
                "a ramp of %g s: it must be above 0", ramp_s);
-    for (int j = 0; j < info->joints; j++) {
-        const cn_plant_joint *joint = &info->joint[j];
-        CN_FAIL_IF(!(joint->velocity > 0 && isfinite(joint->velocity)), CN_ERR_ARGUMENT, err,
+    for (int j = 0; j < joints; j++) {
+        const cn_arm_joint *limits = &joint[j];
+        CN_FAIL_IF(!(limits->velocity > 0 && isfinite(limits->velocity)), CN_ERR_ARGUMENT, err,
                    "joint '%s' has a velocity limit of %g %s/s: it must be above 0 and finite",
-                   joint->name, joint->velocity, joint->unit);
-        CN_FAIL_IF(!(joint->position_low <= joint->position_high), CN_ERR_ARGUMENT, err,
-                   "joint '%s' has the range %g to %g %s: it is empty", joint->name,
-                   joint->position_low, joint->position_high, joint->unit);
+                   limits->name, limits->velocity, limits->unit);
+        CN_FAIL_IF(!(limits->position_low <= limits->position_high), CN_ERR_ARGUMENT, err,
+                   "joint '%s' has the range %g to %g %s: it is empty", limits->name,
+                   limits->position_low, limits->position_high, limits->unit);
     }
     cn_safety *safety = calloc(1, sizeof *safety);
     CN_FAIL_IF(!safety, CN_ERR_MEMORY, err, "no memory for the safety filter");
-    safety->info = info;
+    safety->joint = joint;
+    safety->joints = joints;
     safety->ramp_s = ramp_s;
     safety->mode = CN_COMMAND_POSITION;
     *out = safety;
@@ -55,7 +57,7 @@ void cn_safety_destroy(cn_safety **safety)
 
 void cn_safety_begin(cn_safety *safety, const cn_arm_state *measured)
 {
-    for (int j = 0; j < safety->info->joints; j++) {
+    for (int j = 0; j < safety->joints; j++) {
         safety->p[j] = measured->position[j];
         safety->v[j] = 0;
     }
@@ -67,7 +69,7 @@ void cn_safety_measure(cn_safety *safety, const cn_arm_state *measured, double d
     if (safety->mode != CN_COMMAND_VELOCITY)
         return;
     const double gain = fmin(1, dt_s / MEASURE_TIME_CONSTANT_S);
-    for (int j = 0; j < safety->info->joints; j++)
+    for (int j = 0; j < safety->joints; j++)
         safety->p[j] += gain * (measured->position[j] - safety->p[j]);
 }
 
@@ -85,15 +87,14 @@ static const char *mode_words(cn_command_mode mode)
 
 cn_status cn_safety_check(const cn_safety *safety, const cn_arm_command *wanted, cn_error *err)
 {
-    const cn_plant_info *info = safety->info;
     CN_FAIL_IF(wanted->mode != CN_COMMAND_POSITION && wanted->mode != CN_COMMAND_VELOCITY,
                CN_ERR_REFUSED, err, "command mode %d (%s): only position and velocity are taken",
                (int)wanted->mode, mode_words(wanted->mode));
-    CN_FAIL_IF(wanted->joints != info->joints, CN_ERR_REFUSED, err,
-               "a command for %d joints: '%s' has %d", wanted->joints, info->arm, info->joints);
-    for (int j = 0; j < info->joints; j++)
+    CN_FAIL_IF(wanted->joints != safety->joints, CN_ERR_REFUSED, err,
+               "a command for %d joints: the arm has %d", wanted->joints, safety->joints);
+    for (int j = 0; j < safety->joints; j++)
         CN_FAIL_IF(!isfinite(wanted->target[j]), CN_ERR_REFUSED, err, "joint '%s': target is %g",
-                   info->joint[j].name, wanted->target[j]);
+                   safety->joint[j].name, wanted->target[j]);
     return CN_OK;
 }
 
@@ -115,7 +116,7 @@ static double braking_velocity(double distance, double slow, double dt_s)
 /* The velocity of a joint for the next step: the wanted one, within reach and within the limits. */
 static double next_velocity(const cn_safety *safety, int j, double wanted, double slow, double dt_s)
 {
-    const cn_plant_joint *joint = &safety->info->joint[j];
+    const cn_arm_joint *joint = &safety->joint[j];
     const double p = safety->p[j], v = safety->v[j];
     const double up = fmin(joint->velocity, braking_velocity(joint->position_high - p, slow, dt_s));
     const double down =
@@ -125,7 +126,7 @@ static double next_velocity(const cn_safety *safety, int j, double wanted, doubl
 }
 
 /* Where the step ends: within the range to the last bit; from outside it, never further out. */
-static double next_position(const cn_plant_joint *joint, double p, double step)
+static double next_position(const cn_arm_joint *joint, double p, double step)
 {
     return clamp(p + step, fmin(joint->position_low, p), fmax(joint->position_high, p));
 }
@@ -137,7 +138,7 @@ static double wanted_velocity(const cn_safety *safety, int j, const cn_arm_comma
         return 0;
     if (wanted->mode == CN_COMMAND_VELOCITY)
         return wanted->target[j];
-    const cn_plant_joint *joint = &safety->info->joint[j];
+    const cn_arm_joint *joint = &safety->joint[j];
     const double target = clamp(wanted->target[j], joint->position_low, joint->position_high);
     const double distance = target - safety->p[j];
     return copysign(braking_velocity(fabs(distance), slow, dt_s), distance);
@@ -146,12 +147,11 @@ static double wanted_velocity(const cn_safety *safety, int j, const cn_arm_comma
 void cn_safety_next(cn_safety *safety, const cn_arm_command *wanted, double dt_s,
                     cn_arm_command *out)
 {
-    const cn_plant_info *info = safety->info;
     if (wanted)
         safety->mode = wanted->mode;
-    *out = (cn_arm_command){.mode = safety->mode, .joints = info->joints};
-    for (int j = 0; j < info->joints; j++) {
-        const cn_plant_joint *joint = &info->joint[j];
+    *out = (cn_arm_command){.mode = safety->mode, .joints = safety->joints};
+    for (int j = 0; j < safety->joints; j++) {
+        const cn_arm_joint *joint = &safety->joint[j];
         const double slow = joint->velocity / safety->ramp_s * dt_s;
         const double v =
             next_velocity(safety, j, wanted_velocity(safety, j, wanted, slow, dt_s), slow, dt_s);

@@ -1,5 +1,5 @@
 /* The safety filter under friendly and under hostile commands. */
-#include "bridge/safety.h"
+#include "policy/safety.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -16,21 +16,24 @@
 /* A target is reached when only rounding is left. */
 #define TARGET_TOLERANCE 1e-12
 
-static const cn_plant_info arm = {
-    .arm = "tester",
+/* An arm as the filter sees it. */
+typedef struct limits {
+    int joints;
+    cn_arm_joint joint[3];
+} limits;
+
+static const limits arm = {
     .joints = 3,
     .joint = {{"hinge", "rad", -2, 3, 1.5, 10},
               {"free", "rad", -INFINITY, INFINITY, 2.5, INFINITY},
               {"slide", "m", 0.1, 0.15, 0.2, 50}},
-    .control_period_s = 0.05,
-    .servo_rate_hz = 500,
 };
 
 static cn_safety *make(const double *p)
 {
     cn_error err = {0};
     cn_safety *safety = NULL;
-    CN_ASSERT_OK(cn_safety_create(&arm, CN_SAFETY_RAMP_S, &safety, &err));
+    CN_ASSERT_OK(cn_safety_create(arm.joint, arm.joints, CN_SAFETY_RAMP_S, &safety, &err));
     cn_arm_state at = {.joints = 3};
     memcpy(at.position, p, 3 * sizeof *p);
     cn_safety_begin(safety, &at);
@@ -67,7 +70,7 @@ typedef struct motion {
 static bool keeps_limits(const motion *from, const motion *to, double slack)
 {
     for (int j = 0; j < 3; j++) {
-        const cn_plant_joint *joint = &arm.joint[j];
+        const cn_arm_joint *joint = &arm.joint[j];
         const double change = (to->v[j] - from->v[j]) / DT;
         if (!isfinite(to->p[j]) || to->p[j] < joint->position_low - slack ||
             to->p[j] > joint->position_high + slack ||
@@ -276,7 +279,7 @@ static void test_safety_check_names_joint_and_value(void)
     CN_ASSERT_FAILS(CN_ERR_REFUSED, "command mode 17", cn_safety_check(safety, &c, &err));
     c = command(CN_COMMAND_VELOCITY, 0, 0, 0);
     c.joints = 2;
-    CN_ASSERT_FAILS(CN_ERR_REFUSED, "a command for 2 joints: 'tester' has 3",
+    CN_ASSERT_FAILS(CN_ERR_REFUSED, "a command for 2 joints: the arm has 3",
                     cn_safety_check(safety, &c, &err));
     cn_safety_destroy(&safety);
 }
@@ -285,18 +288,18 @@ static void test_safety_create_refuses_limits_that_limit_nothing(void)
 {
     cn_error err = {0};
     cn_safety *safety = NULL;
-    cn_plant_info bad = arm;
+    limits bad = arm;
     bad.joint[0].velocity = INFINITY;
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'hinge' has a velocity limit of inf",
-                    cn_safety_create(&bad, 0.05, &safety, &err));
+                    cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
     bad = arm;
     bad.joint[2].position_low = 1;
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'slide' has the range 1 to 0.15 m",
-                    cn_safety_create(&bad, 0.05, &safety, &err));
+                    cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
     bad = arm;
     bad.joints = 0;
-    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "0 joints", cn_safety_create(&bad, 0.05, &safety, &err));
-    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a ramp of 0 s", cn_safety_create(&arm, 0, &safety, &err));
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "an arm of 0 joints", cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a ramp of 0 s", cn_safety_create(arm.joint, arm.joints, 0, &safety, &err));
     CU_ASSERT_PTR_NULL(safety);
 }
 

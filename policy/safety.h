@@ -1,6 +1,7 @@
-/* The safety filter: whatever is asked for, what leaves here is finite, within the joints' position
- * range, and no further from the command before it than velocity and acceleration allow. It works
- * from the previous command, and it is how a stop becomes smooth.
+/* The safety filter, the same above a robot's plant and in simulation: whatever is asked for, what
+ * leaves here is finite, within the joints' position range, and no further from the command before
+ * it than velocity and acceleration allow. It works from the previous command, and it is how a stop
+ * becomes smooth.
  *
  * Each joint has a commanded position p and a commanded velocity v. Every call chooses the velocity
  * nearest to what is wanted from which the joint can still come to rest, braking at its
@@ -8,10 +9,11 @@
  * moves p by it. Position commands give p, velocity commands give v. A stop keeps the mode of the
  * last command: it brakes v to zero, then gives the same p, or zero velocity. Effort commands are
  * refused: neither position nor speed could be promised. */
-#ifndef CN_BRIDGE_SAFETY_H
-#define CN_BRIDGE_SAFETY_H
+#ifndef CN_POLICY_SAFETY_H
+#define CN_POLICY_SAFETY_H
 
-#include "bridge/plant.h"
+#include "base/error.h"
+#include "policy/arm.h"
 
 /* From rest to a joint's velocity limit in 50 ms: a policy at 10 to 50 Hz hardly notices, and the
  * arm stops from full speed in the same time. */
@@ -19,11 +21,11 @@
 
 typedef struct cn_safety cn_safety;
 
-/* @param info    borrowed: joints and their limits
+/* @param joint   [joints], borrowed: their limits
  * @param ramp_s  s, > 0: acceleration limit of a joint = velocity limit / ramp_s
  * @return CN_ERR_ARGUMENT: joint count, a velocity limit that is not positive and finite, an empty
  *         range; CN_ERR_MEMORY */
-cn_status cn_safety_create(const cn_plant_info *info, double ramp_s, cn_safety **out,
+cn_status cn_safety_create(const cn_arm_joint *joint, int joints, double ramp_s, cn_safety **out,
                            cn_error *err);
 void cn_safety_destroy(cn_safety **safety);
 
