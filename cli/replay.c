@@ -11,7 +11,7 @@
 #include "cli/measure.h"
 #include "cli/video.h"
 #include "policy/agent.h"
-#include "sim/twin.h"
+#include "sim/servo.h"
 
 static const char *const names[] = {"LOG", NULL};
 static const cli_usage usage = {
@@ -86,7 +86,7 @@ static double squared_distance(const cn_arm_state *a, const cn_arm_state *b)
 }
 
 /* Plays all commands; *sum gets the squared joint errors of `frames` frames. */
-static cn_status play_in_simulation(const cn_episode *e, cn_twin *twin, double *sum, int *frames,
+static cn_status play_in_simulation(const cn_episode *e, cn_servo *servo, double *sum, int *frames,
                                     cn_error *err)
 {
     int cursor = 0;
@@ -96,12 +96,10 @@ static cn_status play_in_simulation(const cn_episode *e, cn_twin *twin, double *
     for (int i = 0; i < e->commands; i++) {
         if (e->command[i].command.joints == 0)
             continue;
-        cn_twin_command(twin, &e->command[i].command);
-        CN_TRY(cn_twin_advance(twin, e->control_period_s, err));
+        CN_TRY(cn_servo_follow(servo, &e->command[i].command, &now, err));
         const cn_episode_frame *then = frame_after(e, i, &cursor);
         if (!then)
             break;
-        cn_twin_read(twin, &now);
         *sum += squared_distance(&now, &then->state);
         (*frames)++;
     }
@@ -113,6 +111,7 @@ static cn_status simulate(const replay_options *o, const cn_episode *e, cn_error
     cn_status status = CN_OK;
     cn_task *task = NULL;
     cn_twin *twin = NULL;
+    cn_servo *servo = NULL;
     double sum;
     int frames;
     CN_TRY_CLEANUP(cn_task_load(o->sim, &task, err));
@@ -125,14 +124,17 @@ static cn_status simulate(const replay_options *o, const cn_episode *e, cn_error
                         e->commands);
     CN_TRY_CLEANUP(cn_twin_create(task, NULL, &twin, err));
     CN_TRY_CLEANUP(cn_twin_reset(twin, 0, err));
+    CN_TRY_CLEANUP(cn_servo_create(task, twin, &servo, err));
     CN_TRY_CLEANUP(cn_twin_place(twin, &e->frame[0].state, err));
-    CN_TRY_CLEANUP(play_in_simulation(e, twin, &sum, &frames, err));
+    cn_servo_begin(servo, &e->frame[0].state);
+    CN_TRY_CLEANUP(play_in_simulation(e, servo, &sum, &frames, err));
     const double values = (double)frames * cn_task_joints(task);
     const double rmse = frames ? sqrt(sum / values) : NAN;
     printf("%d commands simulated: joints stray by %.4f rad (root mean square)\n", frames, rmse);
     if (o->json)
         cli_print_json(json_pack("{s:f, s:i}", "joint_rmse_rad", rmse, "commands", frames));
 cleanup:
+    cn_servo_destroy(&servo);
     cn_twin_destroy(&twin);
     cn_task_destroy(&task);
     return status;

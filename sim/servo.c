@@ -1,0 +1,68 @@
+/* The servo of a simulated arm. */
+#include "sim/servo.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "policy/safety.h"
+
+struct cn_servo {
+    cn_twin *twin;
+    cn_arm_joint joint[CN_MAX_JOINTS];
+    cn_safety *safety; /* NULL for efforts */
+    double control_period_s, servo_period_s;
+    int ticks; /* of the servo in a control period */
+};
+
+cn_status cn_servo_create(const cn_task *task, cn_twin *twin, cn_servo **out, cn_error *err)
+{
+    *out = NULL;
+    cn_servo *s = calloc(1, sizeof *s);
+    CN_FAIL_IF(!s, CN_ERR_MEMORY, err, "no memory for a servo");
+    cn_status status = CN_OK;
+    s->twin = twin;
+    s->control_period_s = cn_task_spec(task)->control_period_s;
+    s->servo_period_s = cn_task_servo_period(task);
+    s->ticks = (int)lround(s->control_period_s / s->servo_period_s);
+    for (int j = 0; j < cn_task_joints(task); j++)
+        s->joint[j] = *cn_task_joint(task, j);
+    if (!cn_task_accepts(task, CN_COMMAND_EFFORT))
+        CN_TRY_CLEANUP(
+            cn_safety_create(s->joint, cn_task_joints(task), CN_SAFETY_RAMP_S, &s->safety, err));
+    *out = s;
+    s = NULL;
+cleanup:
+    cn_servo_destroy(&s);
+    return status;
+}
+
+void cn_servo_destroy(cn_servo **servo)
+{
+    if (!*servo)
+        return;
+    cn_safety_destroy(&(*servo)->safety);
+    free(*servo);
+    *servo = NULL;
+}
+
+void cn_servo_begin(cn_servo *s, const cn_arm_state *reading)
+{
+    if (s->safety)
+        cn_safety_begin(s->safety, reading);
+}
+
+cn_status cn_servo_follow(cn_servo *s, const cn_arm_command *command, cn_arm_state *reading,
+                          cn_error *err)
+{
+    for (int tick = 0; tick < s->ticks; tick++) {
+        cn_arm_command limited = *command;
+        if (s->safety)
+            cn_safety_next(s->safety, command, s->servo_period_s, &limited);
+        cn_twin_command(s->twin, &limited);
+        CN_TRY(cn_twin_advance(s->twin, s->servo_period_s, err));
+    }
+    cn_twin_read(s->twin, reading);
+    if (s->safety)
+        cn_safety_measure(s->safety, reading, s->control_period_s);
+    return CN_OK;
+}
