@@ -15,6 +15,8 @@ import tempfile
 import time
 import traceback
 
+from mcap.reader import make_reader
+
 BUILD = os.path.abspath(sys.argv[1])
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join(BUILD, "colonnade")
@@ -174,6 +176,25 @@ def wait_for(condition, what, patience_s=20.0):
     while not condition():
         assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
         time.sleep(0.02)
+
+
+def first_lines(process, word):
+    """Reads standard output until a line has the word: the process is in its loop then."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if word in line:
+            return lines
+    raise AssertionError(f"'{word}' never came: {lines} {process.stderr.read()}")
+
+
+def logged_messages(path):
+    """How many messages PyPI's reader finds, by topic. It fails if the log is not whole."""
+    counts = {}
+    with open(path, "rb") as file:
+        for _, channel, _ in make_reader(file, validate_crcs=True).iter_messages():
+            counts[channel.topic] = counts.get(channel.topic, 0) + 1
+    return counts
 
 
 def main(names):

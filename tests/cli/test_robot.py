@@ -1,27 +1,23 @@
-"""A robot and its controller as two processes: adapting, live control, logs, replay, and what happens
-when one of them is interrupted or dies.
+"""A robot and its controller as two processes: adapting, live control, logs and replay.
 
 Usage: test_robot.py BUILD_FOLDER
 """
-import os
 import shutil
 import signal
 import subprocess
 import time
 
 import numpy as np
-from mcap.reader import make_reader
-from program import (DONE, FAILED, GAP, JACO, REACH, SAFETY, Robot, contents, finish, last_json, main,
-                     run, run_json, said, scaled, start, trained, wait_for)
+from program import (FAILED, GAP, JACO, REACH, Robot, contents, finish, first_lines, logged_messages,
+                     main, run, run_json, said, scaled, start, trained)
 from safetensors import safe_open
 
 PERIOD_S = 0.05                     # of reach
 ADAPT_STEPS = scaled(4096, 1024)    # whole rollouts of 1024
 EPISODES = scaled(10, 4)            # of 50 steps each
 CONTROL_S = 3.0
-TICKS = range(52, 62)               # in CONTROL_S: 60, less what a busy machine loses
+TICKS = range(50, 62)               # in CONTROL_S: 60, less what a busy machine loses
 FILM_S = 0.6                        # pictures are drawn by the processor
-QUIT_S = 2.0                        # what Ctrl-C may take
 
 
 def tensors(path):
@@ -38,36 +34,9 @@ def column_of(path, number):
     return found
 
 
-def first_lines(process, word):
-    """Reads standard output until a line has the word: the process is in its loop then."""
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if word in line:
-            return lines
-    raise AssertionError(f"'{word}' never came: {lines} {process.stderr.read()}")
-
-
-def logged_messages(path):
-    """How many messages PyPI's reader finds, by topic. It fails if the log is not whole."""
-    counts = {}
-    with open(path, "rb") as file:
-        for _, channel, _ in make_reader(file, validate_crcs=True).iter_messages():
-            counts[channel.topic] = counts.get(channel.topic, 0) + 1
-    return counts
-
-
-def control(policy, robot, log, seconds=CONTROL_S, code=DONE):
+def control(policy, robot, log, seconds=CONTROL_S):
     return run_json("control", "control", policy, "--robot", robot.endpoint, "--seconds", seconds,
-                    "--log", log, code=code)
-
-
-def takes_over(policy, robot):
-    """Whether a new controller gets the lease: it is refused as long as the old one's lasts."""
-    process = start("control", policy, "--robot", robot.endpoint, "--seconds", 0.2)
-    _, error = process.communicate()
-    assert process.returncode == DONE or "lease" in error, error
-    return process.returncode == DONE
+                    "--log", log)
 
 
 def flip_a_bit(source, target, tensor):
@@ -221,80 +190,6 @@ def test_an_endpoint_in_use_is_refused():
     assert out == ""
 
 
-def test_ctrl_c_stops_control_in_order():
-    policy = trained()
-    with Robot("ipc://arm") as robot:
-        process = start("control", policy, "--robot", robot.endpoint, "--seconds", 3600, "--log",
-                        "log.mcap", "--json")
-        lines = first_lines(process, "ticks")
-        began = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        out, error = finish(process)
-        assert time.monotonic() - began < scaled(QUIT_S, 5 * QUIT_S)
-        assert error == "" and lines
-        report = last_json(out, "control")
-    assert report["stopped_by"] == "interrupted" and report["ticks"] > 0, report
-    assert logged_messages("log.mcap")["/policy/step"] == report["ticks"]
-    run("replay", "log.mcap", "--verify", policy)
-
-
-def test_a_robot_outlives_its_controller():
-    policy = trained()
-    with Robot("ipc://arm") as robot:
-        process = start("control", policy, "--robot", robot.endpoint, "--seconds", 3600, "--log",
-                        "log.mcap")
-        first_lines(process, "ticks")
-        time.sleep(1.5)  # the log is synced once a second
-        process.kill()
-        process.communicate()
-        assert robot.process.poll() is None
-        wait_for(lambda: takes_over(policy, robot), "the lease of a dead controller")
-    assert robot.report["watchdog_stops"] >= 1, robot.report
-    cut = run_json("inspect", "inspect", "log.mcap")
-    assert cut["truncated"] and cut["actions"] > 0, cut
-    run("replay", "log.mcap", "--verify", policy)
-
-
-def test_control_notices_that_the_robot_died():
-    policy = trained()
-    with Robot("ipc://arm") as robot:
-        process = start("control", policy, "--robot", robot.endpoint, "--seconds", 3600, "--log",
-                        "log.mcap", "--json")
-        first_lines(process, "ticks")
-        robot.kill()
-        out, error = finish(process, SAFETY, patience_s=20)
-    said(error, f"the robot at {robot.endpoint} fell silent")
-    report = last_json(out, "control")
-    assert report["stopped_by"] == "robot lost" and report["stale_frames"] > 0, report
-    assert logged_messages("log.mcap")["/policy/step"] == report["ticks"]
-
-
-def test_control_notices_that_it_was_replaced():
-    """A controller that was frozen wakes up, and another one has the lease."""
-    policy = trained()
-    with Robot("ipc://arm") as robot:
-        process = start("control", policy, "--robot", robot.endpoint, "--seconds", 3600, "--json")
-        first_lines(process, "ticks")
-        process.send_signal(signal.SIGSTOP)
-        wait_for(lambda: takes_over(policy, robot), "the lease of a frozen controller")
-        process.send_signal(signal.SIGCONT)
-        out, error = finish(process, SAFETY, patience_s=20)
-    said(error, f"the robot at {robot.endpoint} holds")
-    assert last_json(out, "control")["stopped_by"] == "safety"
-
-
-def test_adapting_notices_that_the_robot_died():
-    policy = trained()
-    with Robot("ipc://arm", "--lockstep") as robot:
-        process = start("adapt", policy, "--robot", robot.endpoint, "--out", "new", "--steps", 10**9,
-                        "--episodes", 1)
-        first_lines(process, "before:")
-        time.sleep(0.5)
-        robot.kill()
-        _, error = finish(process, FAILED, patience_s=60)
-    said(error, robot.endpoint)
-
-
 def test_evaluation_on_a_robot_that_follows_the_clock():
     policy = trained()
     with Robot("ipc://arm") as robot:
@@ -302,49 +197,6 @@ def test_evaluation_on_a_robot_that_follows_the_clock():
         result = run_json("eval", "eval", policy, "--robot", robot.endpoint, "--episodes", 1)
         assert time.monotonic() - began > 50 * PERIOD_S
     assert (result["episodes"], result["length_mean"]) == (1, 50), result
-
-
-def test_a_robot_comes_back_at_the_same_endpoint():
-    policy = trained()
-    with Robot("ipc://arm") as robot:
-        robot.kill()  # leaves its sockets behind
-    with Robot("ipc://arm") as robot:
-        assert control(policy, robot, "log.mcap", seconds=0.5)["stopped_by"] == "time"
-
-
-def test_ctrl_c_ends_training_with_what_was_learned():
-    process = start("train", REACH, "--out", "run", "--steps", 10**9, "--json")
-    first_lines(process, "steps")
-    process.send_signal(signal.SIGINT)
-    out, error = finish(process)
-    report = last_json(out, "train")
-    assert error == "" and report["stopped"] and report["success_rate"] is None, report
-    assert report["steps"] % 4096 == 0 and 0 < report["steps"] < 10**9
-    (column,) = run_json("inspect", "inspect", report["policy"])["columns"]
-    assert column["steps"] == report["steps"]
-    assert run_json("eval", "eval", report["policy"], "--episodes", 2)["episodes"] == 2
-
-
-def test_ctrl_c_ends_adapting_with_what_was_learned():
-    policy = trained()
-    process = start("adapt", policy, "--task", REACH, "--out", "new", "--steps", 10**9, "--episodes",
-                    1, "--json")
-    first_lines(process, "steps")
-    process.send_signal(signal.SIGINT)
-    out, error = finish(process)
-    report = last_json(out, "adapt")
-    assert error == "" and report["stopped"] and report["success_after"] is None, report
-    assert len(run_json("inspect", "inspect", report["policy"])["columns"]) == 2
-
-
-def test_a_robot_stops_at_ctrl_c():
-    for options in ((), ("--lockstep",)):
-        with Robot("ipc://arm", *options) as robot:
-            began = time.monotonic()
-            robot.process.send_signal(signal.SIGINT)
-            out, error = finish(robot.process)
-            assert time.monotonic() - began < scaled(QUIT_S, 5 * QUIT_S) and error == ""
-            last_json(out, "robot")
 
 
 if __name__ == "__main__":
