@@ -1,0 +1,209 @@
+/* The training configuration: every entry of its tables is read, written and read back. */
+#include "policy/train_config.h"
+#include "tests/test.h"
+
+static cn_error err;
+
+static cn_status read_text(const char *text, cn_train_config *config)
+{
+    cn_yaml *document = NULL;
+    cn_status status = cn_yaml_parse("run.yaml", text, &document, &err);
+    if (status == CN_OK)
+        status = cn_train_config_read(config, cn_yaml_root(document), &err);
+    cn_yaml_destroy(&document);
+    return status;
+}
+
+/* Compares field by field: a struct has padding. */
+static bool same(const cn_train_config *a, const cn_train_config *b)
+{
+    bool equal =
+        a->layers == b->layers && a->activation == b->activation && a->lateral == b->lateral;
+    for (int i = 0; i < a->layers; i++)
+        equal = equal && a->hidden[i] == b->hidden[i];
+#define SAME(name, ...) equal = equal && a->name == b->name;
+    CN_TRAIN_INT_TABLE(SAME)
+    CN_TRAIN_REAL_TABLE(SAME)
+    CN_TRAIN_BOOL_TABLE(SAME)
+#undef SAME
+    return equal;
+}
+
+static void test_defaults(void)
+{
+    const cn_train_config config = cn_train_config_default();
+#define DEFAULT(name, value, ...) CU_ASSERT_EQUAL(config.name, value);
+    CN_TRAIN_INT_TABLE(DEFAULT)
+    CN_TRAIN_REAL_TABLE(DEFAULT)
+    CN_TRAIN_BOOL_TABLE(DEFAULT)
+#undef DEFAULT
+#define IN_RANGE(name, value, low, high, help)                                                     \
+    CU_ASSERT_TRUE(config.name >= low && config.name <= high);
+    CN_TRAIN_INT_TABLE(IN_RANGE)
+    CN_TRAIN_REAL_TABLE(IN_RANGE)
+#undef IN_RANGE
+    CU_ASSERT_EQUAL(config.layers, 2);
+    CU_ASSERT_EQUAL(config.hidden[1], 64);
+}
+
+/* One document for each entry: the entry changes and nothing else does. */
+static void test_every_entry_is_read(void)
+{
+    const cn_train_config defaults = cn_train_config_default();
+    cn_train_config config, expected;
+    char text[128];
+#define READ_INT(name, value, low, high, help)                                                     \
+    config = expected = defaults;                                                                  \
+    expected.name = (value) + 1;                                                                   \
+    snprintf(text, sizeof text, #name ": %ld\n", expected.name);                                   \
+    CN_ASSERT_OK(read_text(text, &config));                                                        \
+    CU_ASSERT_TRUE(same(&config, &expected));
+    CN_TRAIN_INT_TABLE(READ_INT)
+#undef READ_INT
+#define READ_REAL(name, value, low, high, help)                                                    \
+    config = expected = defaults;                                                                  \
+    expected.name = (value) == (high) ? 0.5 * (value) : 0.5 * ((value) + (high));                  \
+    snprintf(text, sizeof text, #name ": %.17g\n", expected.name);                                 \
+    CN_ASSERT_OK(read_text(text, &config));                                                        \
+    CU_ASSERT_TRUE(same(&config, &expected));
+    CN_TRAIN_REAL_TABLE(READ_REAL)
+#undef READ_REAL
+#define READ_BOOL(name, value, help)                                                               \
+    config = expected = defaults;                                                                  \
+    expected.name = !(value);                                                                      \
+    snprintf(text, sizeof text, #name ": %s\n", expected.name ? "true" : "false");                 \
+    CN_ASSERT_OK(read_text(text, &config));                                                        \
+    CU_ASSERT_TRUE(same(&config, &expected));
+    CN_TRAIN_BOOL_TABLE(READ_BOOL)
+#undef READ_BOOL
+}
+
+static void test_network_entries_are_read(void)
+{
+    cn_train_config config = cn_train_config_default();
+    CN_ASSERT_OK(read_text("hidden: [8, 16, 32]\nactivation: relu\nlateral: adapter\n", &config));
+    CU_ASSERT_EQUAL(config.layers, 3);
+    CU_ASSERT_EQUAL(config.hidden[0], 8);
+    CU_ASSERT_EQUAL(config.hidden[2], 32);
+    CU_ASSERT_EQUAL(config.activation, CN_RELU);
+    CU_ASSERT_EQUAL(config.lateral, CN_LATERAL_ADAPTER);
+}
+
+/* A later section overrides only what it names. */
+static void test_sections_override(void)
+{
+    cn_train_config config = cn_train_config_default();
+    CN_ASSERT_OK(read_text("steps: 5\nenvs: 3\n", &config));
+    CN_ASSERT_OK(read_text("envs: 4\n", &config));
+    CU_ASSERT_EQUAL(config.steps, 5);
+    CU_ASSERT_EQUAL(config.envs, 4);
+    CU_ASSERT_EQUAL(config.epochs, 10);
+}
+
+/* What is written is read back, whatever was set: 1/3 has no short decimal. */
+static void test_written_is_read_back(void)
+{
+    cn_train_config config = cn_train_config_default(), back = cn_train_config_default();
+#define UNUSUAL(name, value, ...) config.name = (value) + 1;
+    CN_TRAIN_INT_TABLE(UNUSUAL)
+#undef UNUSUAL
+#define UNUSUAL(name, value, low, high, help) config.name = (low) + ((high) - (low)) / 3.0;
+    CN_TRAIN_REAL_TABLE(UNUSUAL)
+#undef UNUSUAL
+#define UNUSUAL(name, value, ...) config.name = !(value);
+    CN_TRAIN_BOOL_TABLE(UNUSUAL)
+#undef UNUSUAL
+    config.layers = 1;
+    config.hidden[0] = 7;
+    config.activation = CN_IDENTITY;
+    config.lateral = CN_LATERAL_NONE;
+
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    cn_train_config_write(&config, out);
+    fclose(out);
+    CU_ASSERT_FALSE(same(&config, &back));
+    CN_ASSERT_OK(read_text(text, &back));
+    CU_ASSERT_TRUE(same(&config, &back));
+    free(text);
+}
+
+static void test_help_names_every_key(void)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    cn_train_config_help(out);
+    fclose(out);
+#define NAMED(name, ...) CU_ASSERT_PTR_NOT_NULL(strstr(text, "  " #name " "));
+    CN_TRAIN_INT_TABLE(NAMED)
+    CN_TRAIN_REAL_TABLE(NAMED)
+    CN_TRAIN_BOOL_TABLE(NAMED)
+#undef NAMED
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "  hidden "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "  activation "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "  lateral "));
+    free(text);
+}
+
+static void test_refuses_with_file_and_line(void)
+{
+    const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"steps: 5\nlearning_rat: 1e-3\n", "run.yaml:2: "},
+        {"learning_rat: 1e-3\n", "learning_rat"},
+        {"learning_rat: 1e-3\n", "learning_rate"}, /* the known keys */
+        {"\nenvs: 0\n", "run.yaml:2: "},
+        {"envs: 0\n", "1"},
+        {"envs: 65537\n", "65536"},
+        {"envs: many\n", "run.yaml:1: "},
+        {"discount: 1.5\n", "run.yaml:1: "},
+        {"discount: nan\n", "run.yaml:1: "},
+        {"normalize_reward: perhaps\n", "run.yaml:1: "},
+        {"hidden: []\n", "run.yaml:1: 'hidden' is a list of 1 to 6 layer widths"},
+        {"hidden: 64\n", "run.yaml:1: 'hidden' is a list of 1 to 6 layer widths"},
+        {"hidden: [1, 2, 3, 4, 5, 6, 7]\n", "'hidden' is a list of 1 to 6 layer widths"},
+        {"hidden:\n  - 8\n  - 0\n", "run.yaml:3: "},
+        {"activation: sigmoid\n", "run.yaml:1: "},
+        {"lateral: sideways\n", "adapter"},
+        {"[steps]\n", "run.yaml:1: "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cn_train_config config = cn_train_config_default();
+        CN_ASSERT_FAILS(CN_ERR_FORMAT, cases[i].words, read_text(cases[i].text, &config));
+    }
+}
+
+/* Both ends of every range are inside it; one step beyond is refused. */
+static void test_ranges(void)
+{
+    cn_train_config config = cn_train_config_default();
+    char text[128];
+#define TRY(code, format, name, number)                                                            \
+    snprintf(text, sizeof text, #name ": " format "\n", number);                                   \
+    CU_ASSERT_EQUAL(read_text(text, &config), code);
+#define RANGE(name, value, low, high, help)                                                        \
+    TRY(CN_OK, "%ld", name, (long)(low))                                                           \
+    TRY(CN_OK, "%ld", name, (long)(high))                                                          \
+    TRY(CN_ERR_FORMAT, "%ld", name, (long)(low)-1)                                                 \
+    TRY(CN_ERR_FORMAT, "%ld", name, (long)(high) + 1)
+    CN_TRAIN_INT_TABLE(RANGE)
+#undef RANGE
+#define RANGE(name, value, low, high, help)                                                        \
+    TRY(CN_OK, "%.17g", name, (double)(low))                                                       \
+    TRY(CN_OK, "%.17g", name, (double)(high))                                                      \
+    TRY(CN_ERR_FORMAT, "%.17g", name, nextafter(low, -INFINITY))                                   \
+    TRY(CN_ERR_FORMAT, "%.17g", name, nextafter(high, INFINITY))
+    CN_TRAIN_REAL_TABLE(RANGE)
+#undef RANGE
+#undef TRY
+}
+
+CN_TEST_MAIN("policy.train_config", T(test_defaults), T(test_every_entry_is_read),
+             T(test_network_entries_are_read), T(test_sections_override),
+             T(test_written_is_read_back), T(test_help_names_every_key),
+             T(test_refuses_with_file_and_line), T(test_ranges))
