@@ -314,3 +314,29 @@ void cn_episode_destroy(cn_episode **episode)
     free(e);
     *episode = NULL;
 }
+
+/* Moves the items logged in [from, to) to the front of an array; returns their number. Every item
+ * begins with its log time. */
+static int keep(void *items, int count, size_t size, uint64_t from, uint64_t to)
+{
+    char *const bytes = items;
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        uint64_t log_time_ns;
+        memcpy(&log_time_ns, bytes + (size_t)i * size, sizeof log_time_ns);
+        if (log_time_ns >= from && log_time_ns < to)
+            memmove(bytes + (size_t)kept++ * size, bytes + (size_t)i * size, size);
+    }
+    return kept;
+}
+
+void cn_episode_trim(cn_episode *e, double start_s, double duration_s)
+{
+    if (e->frames == 0)
+        return;
+    const uint64_t from = e->frame[0].log_time_ns + (uint64_t)(start_s * 1e9);
+    const uint64_t to = isfinite(duration_s) ? from + (uint64_t)(duration_s * 1e9) : UINT64_MAX;
+    e->frames = keep(e->frame, e->frames, sizeof *e->frame, from, to);
+    e->commands = keep(e->command, e->commands, sizeof *e->command, from, to);
+    e->steps = keep(e->step, e->steps, sizeof *e->step, from, to);
+}

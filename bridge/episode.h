@@ -55,4 +55,10 @@ typedef struct cn_episode {
 cn_status cn_episode_load(const char *path, cn_episode **out, cn_error *err);
 void cn_episode_destroy(cn_episode **episode);
 
+/* Keeps what was logged from start_s for duration_s after the first frame. An interval without a frame
+ * leaves the episode empty.
+ * @param start_s     s, >= 0
+ * @param duration_s  s, > 0; infinity: to the end */
+void cn_episode_trim(cn_episode *episode, double start_s, double duration_s);
+
 #endif

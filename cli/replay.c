@@ -30,7 +30,7 @@ static const cli_usage usage = {
 
 typedef struct replay_options {
     const char *log, *verify, *sim, *video, *robot, *task, *camera;
-    double rate, speed;
+    double rate, speed, start, duration;
     int64_t column;
     bool json;
 } replay_options;
@@ -184,6 +184,7 @@ static cn_status replay(const replay_options *o, bool *same, cn_error *err)
     CN_TRY(cn_episode_load(o->log, &e, err));
     if (e->truncated)
         printf("%s was cut off; what is left is whole\n", o->log);
+    cn_episode_trim(e, o->start, o->duration);
     cn_status status;
     if (o->verify)
         status = verify(o, e, same, err);
@@ -199,12 +200,15 @@ static cn_status replay(const replay_options *o, bool *same, cn_error *err)
 
 int cli_replay(int argc, char **argv)
 {
-    replay_options o = {.rate = 1.0, .speed = 0.2, .column = -1};
+    replay_options o = {.rate = 1.0, .speed = 0.2, .duration = INFINITY, .column = -1};
     const cli_option options[] = {
         {"verify", "POLICY", "check every action", CLI_TEXT, &o.verify, 0, 0},
         {"sim", "TASK", "play the commands in simulation", CLI_TEXT, &o.sim, 0, 0},
         {"video", "FILE", "film it: out.mp4", CLI_TEXT, &o.video, 0, 0},
         {"robot", "ENDPOINT", "play the commands to a robot", CLI_TEXT, &o.robot, 0, 0},
+        {"start", "S", "seconds of the log to leave out", CLI_REAL, &o.start, 0, 1e9},
+        {"duration", "S", "seconds of the log to replay (default: all)", CLI_REAL, &o.duration,
+         1e-3, 1e9},
         {"column", "K", "verify column K, from 0 (default: the last)", CLI_INT, &o.column, 0, 64},
         {"task", "TASK", "task file for --video (default: the log's)", CLI_TEXT, &o.task, 0, 0},
         {"camera", "NAME", "of the model, for --video", CLI_TEXT, &o.camera, 0, 0},

@@ -326,6 +326,38 @@ static void test_episode_survives_noise(void)
 }
 
 /* A log of several chunks for test_mcap_readers.py, at $CN_SAMPLE/log.mcap if that is set. */
+static void test_episode_trim_keeps_an_interval(void)
+{
+    enum { N = 10 };
+    const uint64_t second = 1000000000;
+    cn_episode_frame frame[N] = {0};
+    cn_episode_command command[N] = {0};
+    cn_episode_step step[N] = {0};
+    for (uint64_t i = 0; i < N; i++) {
+        frame[i] = (cn_episode_frame){.log_time_ns = 100 * second + i * second, .sequence = i};
+        command[i] = (cn_episode_command){.log_time_ns = frame[i].log_time_ns + 1, .sequence = i};
+        step[i] = (cn_episode_step){.log_time_ns = frame[i].log_time_ns + 1, .tick = i};
+    }
+    cn_episode e = {.frames = N, .commands = N, .steps = N};
+    e.frame = frame;
+    e.command = command;
+    e.step = step;
+    cn_episode_trim(&e, 0, INFINITY);
+    CU_ASSERT_EQUAL(e.frames, N);
+    cn_episode_trim(&e, 2.5, 3);
+    CU_ASSERT_EQUAL_FATAL(e.frames, 3);
+    CU_ASSERT_EQUAL(e.frame[0].sequence, 3);
+    CU_ASSERT_EQUAL(e.frame[2].sequence, 5);
+    CU_ASSERT_EQUAL(e.commands, 3);
+    CU_ASSERT_EQUAL(e.command[0].sequence, 3);
+    CU_ASSERT_EQUAL(e.steps, 3);
+    CU_ASSERT_EQUAL(e.step[2].tick, 5);
+    cn_episode_trim(&e, 100, 1);
+    CU_ASSERT_EQUAL(e.frames, 0);
+    cn_episode_trim(&e, 0, 1); /* nothing is left to keep */
+    CU_ASSERT_EQUAL(e.frames, 0);
+}
+
 static void test_episode_sample(void)
 {
     const char *folder = getenv("CN_SAMPLE");
@@ -346,4 +378,4 @@ CN_TEST_MAIN("bridge.episode", T(test_episode_is_what_was_logged),
              T(test_episode_may_lack_what_is_optional), T(test_episode_of_a_cut_log),
              T(test_episode_refuses_contradictions), T(test_episode_refuses_what_does_not_decode),
              T(test_episode_is_a_log_of_ours), T(test_episode_survives_noise),
-             T(test_episode_sample))
+             T(test_episode_trim_keeps_an_interval), T(test_episode_sample))
