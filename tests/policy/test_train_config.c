@@ -154,23 +154,25 @@ static void test_refuses_with_file_and_line(void)
     const struct {
         const char *text, *words;
     } cases[] = {
-        {"steps: 5\nlearning_rat: 1e-3\n", "run.yaml:2: "},
-        {"learning_rat: 1e-3\n", "learning_rat"},
-        {"learning_rat: 1e-3\n", "learning_rate"}, /* the known keys */
-        {"\nenvs: 0\n", "run.yaml:2: "},
-        {"envs: 0\n", "1"},
-        {"envs: 65537\n", "65536"},
-        {"envs: many\n", "run.yaml:1: "},
-        {"discount: 1.5\n", "run.yaml:1: "},
-        {"discount: nan\n", "run.yaml:1: "},
-        {"normalize_reward: perhaps\n", "run.yaml:1: "},
+        {"steps: 5\nlearning_rat: 1e-3\n",
+         "run.yaml:2: unknown key 'learning_rat'; known here: steps, envs, "},
+        {"learning_rat: 1e-3\n", ", activation, lateral"}, /* the last of the known keys */
+        {"\nenvs: 0\n", "run.yaml:2: found 0, expected 1 to 65536"},
+        {"envs: 65537\n", "run.yaml:1: found 65537, expected 1 to 65536"},
+        {"envs: many\n", "run.yaml:1: found 'many', expected a whole number"},
+        {"envs: 1.5\n", "run.yaml:1: found '1.5', expected a whole number"},
+        {"discount: 1.5\n", "run.yaml:1: found 1.5, expected 0 to 1"},
+        {"discount: nan\n", "run.yaml:1: found 'nan', expected a number"},
+        {"normalize_reward: perhaps\n", "run.yaml:1: found 'perhaps', expected true or false"},
         {"hidden: []\n", "run.yaml:1: 'hidden' is a list of 1 to 6 layer widths"},
         {"hidden: 64\n", "run.yaml:1: 'hidden' is a list of 1 to 6 layer widths"},
         {"hidden: [1, 2, 3, 4, 5, 6, 7]\n", "'hidden' is a list of 1 to 6 layer widths"},
-        {"hidden:\n  - 8\n  - 0\n", "run.yaml:3: "},
-        {"activation: sigmoid\n", "run.yaml:1: "},
-        {"lateral: sideways\n", "adapter"},
-        {"[steps]\n", "run.yaml:1: "},
+        {"hidden:\n  - 8\n  - 0\n", "run.yaml:3: found 0, expected 1 to 65536"},
+        {"activation: sigmoid\n",
+         "run.yaml:1: found 'sigmoid', expected one of: identity, tanh, relu"},
+        {"lateral: sideways\n",
+         "run.yaml:1: found 'sideways', expected one of: none, linear, adapter"},
+        {"[steps]\n", "run.yaml:1: found a list, expected a map with: steps, envs, "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cn_train_config config = cn_train_config_default();
