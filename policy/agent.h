@@ -14,7 +14,8 @@ typedef enum cn_agent_kind {
 } cn_agent_kind;
 
 /* @param column  0..columns-1: acts as the policy did when that column was its last
- * @param max_rows  observations at once, >= 1 */
+ * @param max_rows  observations at once, >= 1
+ * @return CN_ERR_ARGUMENT (no such column, max_rows < 1), CN_ERR_MEMORY. */
 cn_status cn_agent_create(cn_policy *policy, int column, int max_rows, cn_agent_kind kind,
                           cn_agent **out, cn_error *err);
 void cn_agent_destroy(cn_agent **agent);

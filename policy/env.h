@@ -62,7 +62,8 @@ struct cn_env {
 /* Destroys and nulls; NULL and a second call do nothing. */
 void cn_env_destroy(cn_env **env);
 
-/* Whether a policy made for `a` can act in `b`: arm, groups, sizes and actions equal.
+/* Whether a policy made for `a` can act in `b`: arm, groups, their sizes, actions, their unit and
+ * the control period equal. Task and step limit may differ.
  * @return CN_ERR_MISMATCH with both values. */
 cn_status cn_env_spec_match(const cn_env_spec *a, const cn_env_spec *b, cn_error *err);
 

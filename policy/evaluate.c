@@ -41,6 +41,8 @@ cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_e
                               void *make_ctx, cn_pool *pool, cn_evaluator **out, cn_error *err)
 {
     *out = NULL;
+    CN_FAIL_IF(envs < 1, CN_ERR_ARGUMENT, err,
+               "%d environments to evaluate in; at least 1 is needed", envs);
     cn_evaluator *e = calloc(1, sizeof *e);
     CN_FAIL_IF(!e, CN_ERR_MEMORY, err, "no memory for an evaluation");
     cn_status status = CN_OK;
@@ -81,12 +83,14 @@ void cn_evaluator_destroy(cn_evaluator **evaluator)
 
 cn_status cn_evaluator_against(cn_evaluator *e, cn_policy *other, int column, cn_error *err)
 {
-    for (int s = 0; s < e->shards; s++) {
+    for (int s = 0; s < e->shards; s++)
         cn_agent_destroy(&e->shard[s].other);
-        if (other)
-            CN_TRY(cn_agent_create(other, column, 1, CN_AGENT_ACTOR, &e->shard[s].other, err));
-    }
-    return other ? cn_env_spec_match(cn_policy_spec(other), cn_policy_spec(e->policy), err) : CN_OK;
+    if (!other)
+        return CN_OK;
+    CN_TRY(cn_env_spec_match(cn_policy_spec(other), cn_policy_spec(e->policy), err));
+    for (int s = 0; s < e->shards; s++)
+        CN_TRY(cn_agent_create(other, column, 1, CN_AGENT_ACTOR, &e->shard[s].other, err));
+    return CN_OK;
 }
 
 static void act(const cn_evaluator *e, shard *sh)

@@ -19,19 +19,26 @@ typedef struct cn_evaluation {
 
 typedef struct cn_evaluator cn_evaluator;
 
-/* Makes at most CN_SHARDS environments, to be used for any number of evaluations.
- * @param policy, pool  borrowed */
+/* Makes `envs` environments, but at most CN_SHARDS, to be used for any number of evaluations.
+ * @param policy, pool  borrowed
+ * @return CN_ERR_ARGUMENT (envs < 1, no such column), CN_ERR_MISMATCH (an environment that the
+ *         policy was not made for), CN_ERR_MEMORY, and whatever `make` fails with. */
 cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_env *make,
                               void *make_ctx, cn_pool *pool, cn_evaluator **out, cn_error *err);
 void cn_evaluator_destroy(cn_evaluator **evaluator);
 
 /* Compares every action, bit for bit, with that of another policy's column on the same observation.
- * @param other  borrowed; NULL: compare no more */
+ * @param other  borrowed; NULL: compare no more
+ * @return CN_ERR_MISMATCH when it is for another environment, CN_ERR_ARGUMENT for a column that it
+ *         doesn't have. */
 cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int column,
                                cn_error *err);
 
 /* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone.
- * @param stop  NULL, or ends the evaluation early when true: CN_ERR_CANCELLED */
+ * @param stop  NULL, or ends the evaluation after the episodes under way when true:
+ *              CN_ERR_CANCELLED
+ * @return also CN_ERR_ARGUMENT (episodes < 1), CN_ERR_MEMORY, and what an environment failed with
+ */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, long episodes, uint64_t seed,
                            const atomic_bool *stop, cn_evaluation *out, cn_error *err);
 

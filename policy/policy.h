@@ -78,7 +78,9 @@ void cn_policy_input(const cn_policy *policy, int column, const float *observati
 /* Writes the file atomically. @return CN_ERR_CHECKSUM when a frozen column has changed; CN_ERR_IO.
  */
 cn_status cn_policy_save(const cn_policy *policy, const char *path, cn_error *err);
-/* @return CN_ERR_NOT_FOUND, CN_ERR_FORMAT (not a policy of ours), CN_ERR_CHECKSUM. */
+/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (not a policy of ours, or damaged),
+ *         CN_ERR_ARGUMENT (columns that cannot be grown), CN_ERR_SHAPE (tensors that don't fit
+ * them), CN_ERR_CHECKSUM (a frozen column has changed), CN_ERR_MEMORY. */
 cn_status cn_policy_load(const char *path, cn_policy **out, cn_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* Policies as safetensors files. The tensors are the parameters by name and
- * "normalizer/<k>/{count,mean, square}"; the metadata entry "colonnade" is one JSON object that
+ * "normalizer/<k>/{count,mean,square}"; the metadata entry "colonnade" is one JSON object that
  * says how they fit together. */
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,6 +12,7 @@
 
 #define FORMAT_VERSION 1
 #define METADATA_KEY   "colonnade"
+#define MAX_WIDTH      (1 << 20) /* of a layer or a group: anything wider is damage */
 
 static const char *const activation_words[] = {"identity", "tanh", "relu"};
 static const char *const lateral_words[] = {"none", "linear", "adapter"};
@@ -145,9 +146,9 @@ static cn_status read_ints(const char *path, const char *what, const json_t *lis
     for (int i = 0; i < *count; i++) {
         const json_t *item = json_array_get(list, (size_t)i);
         CN_FAIL_IF(!json_is_integer(item) || json_integer_value(item) < 0 ||
-                       json_integer_value(item) > 1 << 20,
+                       json_integer_value(item) > MAX_WIDTH,
                    CN_ERR_FORMAT, err, "%s: entry %d of '%s' is not a number from 0 to %d", path, i,
-                   what, 1 << 20);
+                   what, MAX_WIDTH);
         out[i] = (int)json_integer_value(item);
     }
     return CN_OK;
@@ -183,6 +184,9 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
                     &frozen, "checksum", &checksum, "task", &task, "task_file", &task_file,
                     "method", &method, "seed", &seed, "steps", &steps) != 0,
         CN_ERR_FORMAT, err, "%s: a column's description is incomplete", path);
+    CN_FAIL_IF(c->adapter_size < 0 || c->adapter_size > MAX_WIDTH, CN_ERR_FORMAT, err,
+               "%s: 'adapter_size' is %d, not a number from 0 to %d", path, c->adapter_size,
+               MAX_WIDTH);
     CN_TRY(read_ints(path, "groups", groups, CN_MAX_GROUPS, c->group, &c->groups, err));
     CN_TRY(read_ints(path, "hidden", hidden, CN_MAX_LAYERS, c->hidden, &c->layers, err));
     CN_TRY(read_word(path, "activation", activation, activation_words, 3, &word, err));
@@ -211,7 +215,7 @@ static cn_status read_groups(const char *path, const json_t *list, cn_env_spec *
         const char *name;
         CN_FAIL_IF(json_unpack(json_array_get(list, (size_t)g), "{s:s, s:i}", "name", &name, "size",
                                &group->size) != 0 ||
-                       group->size < 1 || group->size > 1 << 20,
+                       group->size < 1 || group->size > MAX_WIDTH,
                    CN_ERR_FORMAT, err, "%s: observation group %d is not {name, size}", path, g);
         CN_TRY(read_name(path, "observation group", name, group->name, err));
         group->offset = spec->observation_size;

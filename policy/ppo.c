@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REWARD_CLIP       10.0f /* of scaled rewards */
+#define REWARD_CLIP       10.0 /* of scaled rewards */
 #define ADVANTAGE_EPSILON 1e-8
 #define TARGETS           4 /* old log-prob, advantage, return, old value */
 
@@ -100,6 +100,14 @@ static cn_status create_shards(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
     return CN_OK;
 }
 
+/* Adam counts its steps from 0, so its moments must begin there too. */
+static void forget_moments(cn_params *params)
+{
+    const size_t bytes = cn_params_count(params) * sizeof(float);
+    memset(cn_params_moment1(params), 0, bytes);
+    memset(cn_params_moment2(params), 0, bytes);
+}
+
 cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_rollout *r, uint64_t seed, cn_pool *pool, cn_ppo **out,
                         cn_error *err)
@@ -135,6 +143,7 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
         ppo->order[i] = i;
     CN_TRY_CLEANUP(cn_normalizer_create(1, &ppo->reward_stats, err));
     CN_TRY_CLEANUP(create_shards(ppo, r, err));
+    forget_moments(cn_policy_params(policy));
     *out = ppo;
     ppo = NULL;
 cleanup:
@@ -165,9 +174,15 @@ void cn_ppo_destroy(cn_ppo **ppo)
 
 /* ---- Advantages ---- */
 
+/* Lets NaN pass, as fmin and fmax would not: a broken reward must show in the loss. */
+static double clip(double x, double limit)
+{
+    return x > limit ? limit : (x < -limit ? -limit : x);
+}
+
 void cn_gae(const float *reward, const float *value, const float *bootstrap,
-            const unsigned char *end, float last_value, int T, double scale, double discount,
-            double lambda, float *advantage, float *returns)
+            const unsigned char *end, float last_value, int T, double scale, double limit,
+            double discount, double lambda, float *advantage, float *returns)
 {
     double running = 0.0;
     for (int t = T - 1; t >= 0; t--) {
@@ -176,8 +191,7 @@ void cn_gae(const float *reward, const float *value, const float *bootstrap,
             next = end[t] == CN_END_TRUNCATED ? (double)bootstrap[t] : 0.0;
             running = 0.0;
         }
-        const double r =
-            fmin(fmax((double)reward[t] * scale, -(double)REWARD_CLIP), (double)REWARD_CLIP);
+        const double r = clip((double)reward[t] * scale, limit);
         const double delta = r + discount * next - (double)value[t];
         running = delta + discount * lambda * running;
         advantage[t] = (float)running;
@@ -208,11 +222,12 @@ static double update_reward_scale(cn_ppo *ppo, const cn_rollout *r)
 
 static void compute_advantages(cn_ppo *ppo, const cn_rollout *r, double scale)
 {
+    const double limit = ppo->config.normalize_reward ? REWARD_CLIP : INFINITY;
     for (int n = 0; n < r->N; n++) {
         const size_t at = (size_t)n * (size_t)r->T;
         cn_gae(r->reward + at, r->value + at, r->bootstrap + at, r->end + at, r->last_value[n],
-               r->T, scale, ppo->config.discount, ppo->config.gae_lambda, ppo->advantage + at,
-               ppo->returns + at);
+               r->T, scale, limit, ppo->config.discount, ppo->config.gae_lambda,
+               ppo->advantage + at, ppo->returns + at);
     }
 }
 

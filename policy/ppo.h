@@ -25,7 +25,8 @@ typedef struct cn_ppo_stats {
 
 /* @param policy   borrowed; `column` is trained, its earlier columns should be frozen
  * @param config   copied
- * @param rollout  sizes only */
+ * @param rollout  sizes only
+ * @return CN_ERR_ARGUMENT (more minibatches than rows), CN_ERR_MEMORY. */
 cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_rollout *rollout, uint64_t seed, cn_pool *pool, cn_ppo **out,
                         cn_error *err);
@@ -38,10 +39,11 @@ void cn_ppo_destroy(cn_ppo **ppo);
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,
                         cn_ppo_stats *stats, cn_error *err);
 
-/* Generalised advantage estimation over one environment's T steps; scale multiplies rewards.
+/* Generalised advantage estimation over one environment's T steps.
+ * @param scale, limit        rewards are multiplied by scale, then clipped to +-limit
  * @param advantage, returns  [T] out */
 void cn_gae(const float *reward, const float *value, const float *bootstrap,
-            const unsigned char *end, float last_value, int T, double scale, double discount,
-            double lambda, float *advantage, float *returns);
+            const unsigned char *end, float last_value, int T, double scale, double limit,
+            double discount, double lambda, float *advantage, float *returns);
 
 #endif

@@ -105,6 +105,9 @@ cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps
                               cn_error *err)
 {
     *out = NULL;
+    CN_FAIL_IF(envs < 1 || steps < 1 || steps > CN_MAX_ROLLOUT_ROWS / envs, CN_ERR_ARGUMENT, err,
+               "rollouts of %d environments x %d steps; 1 x 1 to %d in all are possible", envs,
+               steps, CN_MAX_ROLLOUT_ROWS);
     cn_collector *c = calloc(1, sizeof *c);
     CN_FAIL_IF(!c, CN_ERR_MEMORY, err, "no memory for a collector");
     cn_status status = CN_OK;
@@ -269,7 +272,7 @@ cn_status cn_collector_run(cn_collector *c, cn_episode_totals *totals, cn_error 
     for (int n = 0; n < c->rollout.N; n++)
         c->slots[n].totals = (cn_episode_totals){0};
     cn_pool_run(c->pool, c->shards, run_shard_task, c);
-    c->started = true;
+    c->started = false; /* until it is known that every environment is inside an episode */
     for (int s = 0; s < c->shards; s++) {
         if (c->shard[s].status != CN_OK) {
             if (err)
@@ -277,6 +280,7 @@ cn_status cn_collector_run(cn_collector *c, cn_episode_totals *totals, cn_error 
             return c->shard[s].status;
         }
     }
+    c->started = true;
     *totals = (cn_episode_totals){0};
     for (int n = 0; n < c->rollout.N; n++) {
         const cn_episode_totals *one = &c->slots[n].totals;

@@ -12,6 +12,8 @@
  * threads: so the bits don't depend on the threads. */
 #define CN_SHARDS 8
 
+#define CN_MAX_ROLLOUT_ROWS (1 << 27) /* N T */
+
 /* Makes environments. @param out  owned by the caller; cn_env_destroy */
 typedef cn_status cn_make_env(void *ctx, cn_env **out, cn_error *err);
 
@@ -42,14 +44,18 @@ typedef struct cn_collector cn_collector;
 
 /* Makes N environments and agents of `column` for them.
  * @param policy  borrowed
- * @param pool    borrowed */
+ * @param pool    borrowed
+ * @return CN_ERR_ARGUMENT (no environments or steps, or more than CN_MAX_ROLLOUT_ROWS in all),
+ *         CN_ERR_MISMATCH (an environment that the policy was not made for), CN_ERR_MEMORY, and
+ *         whatever `make` fails with. */
 cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
                               cn_make_env *make, void *make_ctx, cn_pool *pool, cn_collector **out,
                               cn_error *err);
 void cn_collector_destroy(cn_collector **collector);
 
 /* Steps every environment T times with sampled actions. Allocates nothing (environments aside).
- * @param totals  of the episodes that ended; summed in the order of the environments */
+ * @param totals  of the episodes that ended; summed in the order of the environments
+ * @return what an environment failed with; the next run then begins new episodes. */
 cn_status cn_collector_run(cn_collector *collector, cn_episode_totals *totals, cn_error *err);
 
 /* What the last run brought; owned by the collector. */

@@ -108,5 +108,5 @@ void cn_train_config_help(FILE *out)
     fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
     fprintf(out, "  %-22s %-10s %s\n", "activation", "tanh", "tanh, relu or identity");
     fprintf(out, "  %-22s %-10s %s\n", "lateral", "linear",
-            "laterals of a new column: linear or adapter");
+            "laterals of a new column: linear, adapter or none");
 }

@@ -51,8 +51,8 @@ typedef struct cn_train_config {
 #undef CN_TRAIN_FIELD
     int layers;                /* hidden layers */
     int hidden[CN_MAX_LAYERS]; /* `hidden: [64, 64]` */
-    cn_activation activation;  /* `activation: tanh | relu` */
-    cn_lateral lateral;        /* `lateral: linear | adapter`, of a new column */
+    cn_activation activation;  /* `activation: tanh | relu | identity` */
+    cn_lateral lateral;        /* `lateral: linear | adapter | none`, of a new column */
 } cn_train_config;
 
 cn_train_config cn_train_config_default(void);

@@ -52,7 +52,8 @@ cn_column_spec cn_column_default(void);
 typedef struct cn_net cn_net;
 
 /* @param params  borrowed; the net adds slices "<name>/<column>/layer<i>.weight", ".bias",
- *                "<name>/<column>/adapter<i>.weight", ".bias", ".scale<j>" */
+ *                "<name>/<column>/adapter<i>.weight", ".bias", ".scale<j>"
+ * @return CN_ERR_ARGUMENT (no outputs), CN_ERR_MEMORY. */
 cn_status cn_net_create(cn_params *params, const char *name, int outputs, cn_net **out,
                         cn_error *err);
 void cn_net_destroy(cn_net **net);

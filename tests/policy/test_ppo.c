@@ -1,0 +1,340 @@
+/* PPO: advantages against the definition, what an update moves and what it leaves, the same bits on
+ * any number of threads. That it learns is test_trainer.c's matter. */
+#include "tests/policy/point.h"
+
+enum { HORIZON = 40, ENVS = 8, STEPS = 32 };
+
+/* Results are floats of size up to 30; the sums themselves are in double. */
+#define ADVANTAGE_TOLERANCE 5e-6
+
+static cn_error err;
+
+/* ---- Advantages ---- */
+
+/* A_t = sum over l of (discount lambda)^l delta_{t+l}, up to the end of the episode. */
+static double naive_advantage(const float *reward, const float *value, const float *bootstrap,
+                              const unsigned char *end, float last_value, int t, double scale,
+                              double discount, double lambda)
+{
+    double sum = 0.0;
+    for (int u = t; u < HORIZON; u++) {
+        double next = u + 1 < HORIZON ? (double)value[u + 1] : (double)last_value;
+        if (end[u] == CN_END_TERMINATED)
+            next = 0.0;
+        if (end[u] == CN_END_TRUNCATED)
+            next = (double)bootstrap[u];
+        const double delta = scale * (double)reward[u] + discount * next - (double)value[u];
+        sum += pow(discount * lambda, u - t) * delta;
+        if (end[u])
+            break;
+    }
+    return sum;
+}
+
+static void check_gae(double discount, double lambda, double scale)
+{
+    float reward[HORIZON], value[HORIZON], bootstrap[HORIZON], advantage[HORIZON], returns[HORIZON];
+    unsigned char end[HORIZON];
+    cn_rng rng = cn_rng_make(4, 0);
+    for (int t = 0; t < HORIZON; t++) {
+        reward[t] = (float)cn_rng_normal(&rng);
+        value[t] = (float)cn_rng_normal(&rng);
+        bootstrap[t] = (float)cn_rng_normal(&rng); /* only to be looked at where truncated */
+        end[t] = t % 11 == 10 ? CN_END_TERMINATED : (t % 13 == 12 ? CN_END_TRUNCATED : 0);
+    }
+    cn_gae(reward, value, bootstrap, end, 0.7f, HORIZON, scale, INFINITY, discount, lambda,
+           advantage, returns);
+    for (int t = 0; t < HORIZON; t++) {
+        const double expected =
+            naive_advantage(reward, value, bootstrap, end, 0.7f, t, scale, discount, lambda);
+        CU_ASSERT_DOUBLE_EQUAL(advantage[t], expected, ADVANTAGE_TOLERANCE);
+        CU_ASSERT_DOUBLE_EQUAL(returns[t], expected + (double)value[t], ADVANTAGE_TOLERANCE);
+    }
+}
+
+static void test_gae_is_its_definition(void)
+{
+    check_gae(0.99, 0.95, 1.0);
+    check_gae(0.9, 1.0, 2.5);
+    check_gae(0.99, 0.0, 1.0);
+    check_gae(0.0, 0.95, 1.0);
+}
+
+/* Two steps, by hand: both kinds of end, and none. */
+static void test_gae_by_hand(void)
+{
+    const float reward[2] = {1.0f, 2.0f}, value[2] = {0.5f, 4.0f}, bootstrap[2] = {0.0f, 10.0f};
+    float a[2], r[2];
+    cn_gae(reward, value, bootstrap, (const unsigned char[2]){0, 0}, 8.0f, 2, 1.0, INFINITY, 0.5,
+           0.5, a, r);
+    CU_ASSERT_EQUAL(a[1], 2.0f + 4.0f - 4.0f);
+    CU_ASSERT_EQUAL(a[0], 1.0f + 2.0f - 0.5f + 0.25f * a[1]);
+    CU_ASSERT_EQUAL(r[0], a[0] + 0.5f);
+    cn_gae(reward, value, bootstrap, (const unsigned char[2]){0, CN_END_TERMINATED}, 8.0f, 2, 1.0,
+           INFINITY, 0.5, 0.5, a, r);
+    CU_ASSERT_EQUAL(a[1], 2.0f - 4.0f);
+    cn_gae(reward, value, bootstrap, (const unsigned char[2]){0, CN_END_TRUNCATED}, 8.0f, 2, 1.0,
+           INFINITY, 0.5, 0.5, a, r);
+    CU_ASSERT_EQUAL(a[1], 2.0f + 5.0f - 4.0f);
+}
+
+static void test_gae_clips_scaled_rewards(void)
+{
+    const float reward[2] = {3.0f, -30.0f}, zero[2] = {0};
+    const unsigned char ends[2] = {CN_END_TERMINATED, CN_END_TERMINATED};
+    float a[2], r[2];
+    cn_gae(reward, zero, zero, ends, 0.0f, 2, 2.0, 10.0, 0.99, 0.95, a, r);
+    CU_ASSERT_EQUAL(a[0], 6.0f);
+    CU_ASSERT_EQUAL(a[1], -10.0f);
+    cn_gae((const float[2]){NAN, 0.0f}, zero, zero, ends, 0.0f, 2, 2.0, 10.0, 0.99, 0.95, a, r);
+    CU_ASSERT_TRUE(isnan(a[0]));
+}
+
+/* ---- Updates ---- */
+
+typedef struct setting {
+    point_world world;
+    cn_train_config config;
+    cn_policy *policy;
+    cn_pool *pool;
+    cn_collector *collector;
+    cn_ppo *ppo;
+} setting;
+
+static cn_train_config small_config(void)
+{
+    cn_train_config config = point_config();
+    config.envs = ENVS;
+    config.rollout_steps = STEPS;
+    config.minibatches = 3; /* 85 rows: shards of unequal size, one row left over */
+    config.epochs = 2;
+    return config;
+}
+
+static void setting_create(setting *s, int columns, cn_train_config config, int threads,
+                           uint64_t seed)
+{
+    *s = (setting){.config = config};
+    s->policy = point_policy(columns, CN_LATERAL_ADAPTER, CN_GROW_IDENTITY);
+    CN_ASSERT_OK(cn_pool_create(threads, &s->pool, &err));
+    CN_ASSERT_OK(cn_collector_create(s->policy, columns - 1, (int)config.envs,
+                                     (int)config.rollout_steps, seed, point_make, &s->world,
+                                     s->pool, &s->collector, &err));
+    CN_ASSERT_OK(cn_ppo_create(s->policy, columns - 1, &s->config,
+                               cn_collector_rollout(s->collector), seed, s->pool, &s->ppo, &err));
+}
+
+static void setting_destroy(setting *s)
+{
+    cn_ppo_destroy(&s->ppo);
+    cn_ppo_destroy(&s->ppo);
+    cn_collector_destroy(&s->collector);
+    cn_pool_destroy(&s->pool);
+    cn_policy_destroy(&s->policy);
+}
+
+static cn_ppo_stats iterate(setting *s, double progress)
+{
+    cn_episode_totals totals;
+    cn_ppo_stats stats;
+    CN_ASSERT_OK(cn_collector_run(s->collector, &totals, &err));
+    CN_ASSERT_OK(cn_ppo_update(s->ppo, cn_collector_rollout(s->collector), progress, &stats, &err));
+    return stats;
+}
+
+/* Every slice of the new column moves and no byte of the frozen ones does. */
+static void test_update_moves_only_the_last_column(void)
+{
+    setting s;
+    setting_create(&s, 3, small_config(), 1, 1);
+    cn_params *params = cn_policy_params(s.policy);
+    const size_t bytes = cn_params_count(params) * sizeof(float);
+    float *before = malloc(bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(before);
+    memcpy(before, cn_params_values(params), bytes);
+    for (int i = 0; i < 3; i++)
+        iterate(&s, 0.0);
+    for (cn_param p = 0; p < cn_params_slices(params); p++) {
+        const cn_param_info *info = cn_params_info(params, p);
+        const bool same = memcmp(before + info->offset, cn_params_slice(params, p),
+                                 info->count * sizeof(float)) == 0;
+        if (same != info->frozen)
+            printf("\n    %s\n", info->name);
+        CU_ASSERT_EQUAL(same, info->frozen);
+    }
+    CN_ASSERT_OK(cn_policy_verify(s.policy, &err));
+    free(before);
+    setting_destroy(&s);
+}
+
+/* The normaliser takes in what the column saw, once a row, and the frozen ones take in nothing. */
+static void test_update_feeds_the_normaliser(void)
+{
+    setting s;
+    setting_create(&s, 2, small_config(), 1, 1);
+    const cn_normalizer *n = cn_policy_normalizer(s.policy, 1);
+    cn_normalizer expected;
+    CN_ASSERT_OK(cn_normalizer_create(4, &expected, &err));
+    cn_normalizer_copy(&expected, n);
+    iterate(&s, 0.0);
+    cn_normalizer_update(&expected, cn_collector_rollout(s.collector)->observation, ENVS * STEPS,
+                         4);
+    CU_ASSERT_EQUAL(n->count, expected.count);
+    CU_ASSERT_EQUAL(memcmp(n->mean, expected.mean, 4 * sizeof *n->mean), 0);
+    CU_ASSERT_EQUAL(memcmp(n->square, expected.square, 4 * sizeof *n->square), 0);
+    CU_ASSERT_EQUAL(n->shift[0], (float)expected.mean[0]);
+    cn_normalizer_destroy(&expected);
+    setting_destroy(&s);
+
+    cn_train_config config = small_config();
+    config.normalize_observation = false;
+    setting_create(&s, 1, config, 1, 1);
+    iterate(&s, 0.0);
+    CU_ASSERT_EQUAL(cn_policy_normalizer(s.policy, 0)->count, 0.0);
+    setting_destroy(&s);
+}
+
+/* Before the first step the new policy is the old one: ratios 1, so that the first minibatch has no
+ * divergence; the entropy is that of two Gaussians. */
+static void test_stats_of_one_minibatch(void)
+{
+    setting s;
+    cn_train_config config = small_config();
+    config.epochs = config.minibatches = 1;
+    config.normalize_reward = false;
+    setting_create(&s, 2, config, 2, 1);
+    const float *log_std =
+        cn_params_slice(cn_policy_params(s.policy), cn_policy_log_std(s.policy, 1));
+    const double entropy = 1.0 + log(2.0 * acos(-1.0)) + (double)log_std[0] + (double)log_std[1];
+    const cn_ppo_stats stats = iterate(&s, 0.0);
+    CU_ASSERT_DOUBLE_EQUAL(stats.kl, 0.0, 1e-6);
+    CU_ASSERT_EQUAL(stats.clip_fraction, 0.0);
+    CU_ASSERT_DOUBLE_EQUAL(stats.entropy, entropy, 1e-5);
+    CU_ASSERT_EQUAL(stats.reward_scale, 1.0);
+    CU_ASSERT_TRUE(stats.grad_norm > 0.0);
+    /* normalised advantages have mean 0, so that only the value loss is left */
+    CU_ASSERT_DOUBLE_EQUAL(stats.loss, 0.5 * 0.5 * stats.value_error, 1e-5);
+    setting_destroy(&s);
+}
+
+/* 1 / std of the discounted returns, over two rollouts, each environment's sum carried on. */
+static void test_reward_scale(void)
+{
+    setting s;
+    setting_create(&s, 1, small_config(), 1, 1);
+    double running[ENVS] = {0}, sum = 0.0, square = 0.0;
+    for (int run = 1; run <= 2; run++) {
+        const cn_ppo_stats stats = iterate(&s, 0.0);
+        const cn_rollout *r = cn_collector_rollout(s.collector);
+        for (int row = 0; row < ENVS * STEPS; row++) {
+            double *g = &running[row / STEPS];
+            *g = s.config.discount * *g + (double)r->reward[row];
+            sum += *g;
+            square += *g * *g;
+            *g = r->end[row] ? 0.0 : *g;
+        }
+        const double n = run * ENVS * STEPS, mean = sum / n;
+        const double scale = 1.0 / sqrt(square / n - mean * mean);
+        CU_ASSERT_DOUBLE_EQUAL(stats.reward_scale / scale, 1.0, 1e-5);
+    }
+    setting_destroy(&s);
+}
+
+/* The learning rate falls to learning_rate_end; at 1e-9 nothing moves by more than that a step. */
+static void test_learning_rate_is_annealed(void)
+{
+    setting s;
+    cn_train_config config = small_config();
+    config.learning_rate_end = 1e-9;
+    setting_create(&s, 1, config, 1, 1);
+    cn_params *params = cn_policy_params(s.policy);
+    const size_t count = cn_params_count(params);
+    float *before = malloc(count * sizeof *before);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(before);
+    const double progress[] = {1.0, 0.0};
+    double moved[2] = {0};
+    for (int run = 0; run < 2; run++) {
+        memcpy(before, cn_params_values(params), count * sizeof *before);
+        iterate(&s, progress[run]);
+        for (size_t i = 0; i < count; i++)
+            moved[run] =
+                fmax(moved[run], fabs((double)cn_params_values(params)[i] - (double)before[i]));
+    }
+    CU_ASSERT_TRUE(moved[0] < 1e-6); /* 6 steps, rounded to floats near 1 */
+    CU_ASSERT_TRUE(moved[1] > 0.5 * config.learning_rate);
+    free(before);
+    setting_destroy(&s);
+}
+
+/* A second learner on the same policy starts with fresh moments: Adam counts its steps from 0. */
+static void test_a_new_learner_has_fresh_moments(void)
+{
+    setting s;
+    setting_create(&s, 1, small_config(), 1, 1);
+    cn_params *params = cn_policy_params(s.policy);
+    iterate(&s, 0.0);
+    cn_ppo_destroy(&s.ppo);
+    CN_ASSERT_OK(cn_ppo_create(s.policy, 0, &s.config, cn_collector_rollout(s.collector), 1, s.pool,
+                               &s.ppo, &err));
+    for (size_t i = 0; i < cn_params_count(params); i++) {
+        CU_ASSERT_EQUAL(cn_params_moment1(params)[i], 0.0f);
+        CU_ASSERT_EQUAL(cn_params_moment2(params)[i], 0.0f);
+    }
+    setting_destroy(&s);
+}
+
+static uint64_t checksum_after(int threads, uint64_t seed)
+{
+    setting s;
+    setting_create(&s, 2, small_config(), threads, seed);
+    for (int i = 0; i < 4; i++)
+        iterate(&s, 0.25 * i);
+    const uint64_t sum = cn_policy_checksum(s.policy, -1);
+    setting_destroy(&s);
+    return sum;
+}
+
+static void test_threads_do_not_change_bits(void)
+{
+    const uint64_t one = checksum_after(1, 1);
+    CU_ASSERT_EQUAL(checksum_after(1, 1), one);
+    CU_ASSERT_EQUAL(checksum_after(2, 1), one);
+    CU_ASSERT_EQUAL(checksum_after(4, 1), one);
+    CU_ASSERT_NOT_EQUAL(checksum_after(1, 2), one);
+}
+
+/* ---- Refusals ---- */
+
+static void test_too_many_minibatches(void)
+{
+    setting s;
+    cn_train_config config = small_config();
+    setting_create(&s, 1, config, 1, 1);
+    cn_ppo *ppo = NULL;
+    config.minibatches = ENVS * STEPS + 1;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "257 minibatches of 256 rows",
+                    cn_ppo_create(s.policy, 0, &config, cn_collector_rollout(s.collector), 1,
+                                  s.pool, &ppo, &err));
+    CU_ASSERT_PTR_NULL(ppo);
+    setting_destroy(&s);
+}
+
+static void test_loss_that_is_not_finite(void)
+{
+    setting s;
+    cn_episode_totals totals;
+    cn_ppo_stats stats;
+    setting_create(&s, 1, small_config(), 1, 1);
+    CN_ASSERT_OK(cn_collector_run(s.collector, &totals, &err));
+    cn_collector_rollout(s.collector)->reward[17] = NAN;
+    CN_ASSERT_FAILS(CN_ERR_PHYSICS, "the loss is not finite any more",
+                    cn_ppo_update(s.ppo, cn_collector_rollout(s.collector), 0.0, &stats, &err));
+    setting_destroy(&s);
+}
+
+CN_TEST_MAIN("policy.ppo", T(test_gae_is_its_definition), T(test_gae_by_hand),
+             T(test_gae_clips_scaled_rewards), T(test_update_moves_only_the_last_column),
+             T(test_update_feeds_the_normaliser), T(test_stats_of_one_minibatch),
+             T(test_reward_scale), T(test_learning_rate_is_annealed),
+             T(test_a_new_learner_has_fresh_moments), T(test_threads_do_not_change_bits),
+             T(test_too_many_minibatches), T(test_loss_that_is_not_finite))
