@@ -206,8 +206,8 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
 
 static cn_status read_groups(const char *path, const json_t *list, cn_env_spec *spec, cn_error *err)
 {
-    CN_FAIL_IF(json_array_size(list) > CN_MAX_GROUPS, CN_ERR_FORMAT, err,
-               "%s: %zu observation groups; at most %d are possible", path, json_array_size(list),
+    CN_FAIL_IF(json_array_size(list) < 1 || json_array_size(list) > CN_MAX_GROUPS, CN_ERR_FORMAT,
+               err, "%s: %zu observation groups; 1 to %d are possible", path, json_array_size(list),
                CN_MAX_GROUPS);
     spec->groups = (int)json_array_size(list);
     for (int g = 0; g < spec->groups; g++) {
@@ -234,6 +234,8 @@ static cn_status read_spec(const char *path, json_t *json, cn_env_spec *spec, cn
                            "control_period_s", &spec->control_period_s, "step_limit",
                            &spec->step_limit) != 0,
                CN_ERR_FORMAT, err, "%s: the description of its environment is incomplete", path);
+    CN_FAIL_IF(!(spec->control_period_s > 0.0), CN_ERR_FORMAT, err,
+               "%s: a control period of %g s, not more than 0", path, spec->control_period_s);
     CN_TRY(read_name(path, "task", task, spec->task, err));
     CN_TRY(read_name(path, "arm", arm, spec->arm, err));
     CN_TRY(read_name(path, "action unit", unit, spec->action_unit, err));
@@ -244,7 +246,8 @@ static cn_status read_spec(const char *path, json_t *json, cn_env_spec *spec, cn
     spec->action_size = (int)json_array_size(actions);
     for (int i = 0; i < spec->action_size; i++) {
         const char *name = json_string_value(json_array_get(actions, (size_t)i));
-        CN_TRY(read_name(path, "action", name ? name : "", spec->action[i], err));
+        CN_FAIL_IF(!name, CN_ERR_FORMAT, err, "%s: action %d is not a name", path, i);
+        CN_TRY(read_name(path, "action", name, spec->action[i], err));
     }
     return CN_OK;
 }
