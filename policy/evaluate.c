@@ -145,8 +145,9 @@ void cn_wilson_interval(long successes, long trials, double *low, double *high)
     const double n = (double)trials, p = (double)successes / n, z2 = Z95 * Z95;
     const double centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     const double half = Z95 / (1.0 + z2 / n) * sqrt(p * (1.0 - p) / n + z2 / (4.0 * n * n));
-    *low = fmax(0.0, centre - half);
-    *high = fmin(1.0, centre + half);
+    /* p is inside; at 0 and 1 rounding would say otherwise */
+    *low = fmin(fmax(0.0, centre - half), p);
+    *high = fmax(fmin(1.0, centre + half), p);
 }
 
 static void summarise(const cn_evaluator *e, cn_evaluation *out)
