@@ -9,9 +9,10 @@
 
 #include "sim/internal.h"
 
-/* rad/s or m/s: assumed where neither actuator nor task says how fast a joint may move. */
 /* Servos of small arms take commands at about this period. */
-#define SERVO_PERIOD_S         0.002
+#define SERVO_PERIOD_S 0.002
+
+/* rad/s or m/s: assumed where neither actuator nor task says how fast a joint may move. */
 #define DEFAULT_VELOCITY_LIMIT 3.0
 
 static const char *const mode_words[] = {"joint_position_delta", "joint_position", "joint_velocity",

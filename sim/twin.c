@@ -13,11 +13,8 @@
  * 1/s: settles in under half a second and stays far from the servo's own bandwidth. */
 #define POSITION_LOOP_GAIN 8.0
 
-/* Commands that may wait at once: a real-time server may be sent several a period. */
-#define MAX_WAITING 64
-
 struct waiting {
-    int64_t due; /* physics step from which it acts */
+    int64_t due; /* physics step from which it acts; -1: none */
     cn_arm_command command;
 };
 
@@ -32,9 +29,9 @@ struct cn_twin {
     int64_t steps; /* physics steps since the reset */
     cn_arm_command acting;
     double goal[CN_MAX_JOINTS]; /* true joint positions that position control heads for */
-    struct waiting waiting[MAX_WAITING];
-    int first, count;    /* the waiting commands, a ring */
-    bool kinematics_old; /* the joints have moved since the last kinematics */
+    int64_t delay;              /* physics steps from a command to its effect */
+    struct waiting *waiting; /* [delay + 1]: the command due at step s stands at s % (delay + 1) */
+    bool kinematics_old;     /* the joints have moved since the last kinematics */
     bool has_last;
     cn_arm_state last; /* the reading before, for dropped frames */
 };
@@ -114,6 +111,10 @@ cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, 
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a twin");
     twin->task = task;
     twin->gap = gap ? *gap : cn_gap_none();
+    twin->delay = (int64_t)twin->gap.action_delay * task->steps_per_period;
+    if (!(twin->waiting = calloc((size_t)twin->delay + 1, sizeof *twin->waiting)))
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a delay of %lld physics steps",
+                        (long long)twin->delay);
     if (changes_physics(task, &twin->gap))
         CN_TRY_CLEANUP(change_physics(twin, err));
     twin->model = twin->own ? twin->own : task->model;
@@ -132,6 +133,7 @@ void cn_twin_destroy(cn_twin **twin)
         return;
     mj_deleteData((*twin)->data);
     mj_deleteModel((*twin)->own);
+    free((*twin)->waiting);
     free((*twin)->qpos);
     free(*twin);
     *twin = NULL;
@@ -151,7 +153,8 @@ static cn_status settle(cn_twin *twin, cn_error *err)
     const mjModel *m = twin->model;
     mjData *d = twin->data;
     twin->steps = 0;
-    twin->count = 0;
+    for (int64_t i = 0; i <= twin->delay; i++)
+        twin->waiting[i].due = -1;
     twin->acting = (cn_arm_command){.mode = CN_COMMAND_NONE};
     twin->has_last = false;
     twin->kinematics_old = false;
@@ -221,30 +224,24 @@ cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err)
 
 void cn_twin_command(cn_twin *twin, const cn_arm_command *command)
 {
-    if (twin->count == MAX_WAITING) { /* the oldest can wait no longer */
-        twin->first = (twin->first + 1) % MAX_WAITING;
-        twin->count--;
-    }
-    const int delay = twin->gap.action_delay * twin->task->steps_per_period;
-    struct waiting *slot = &twin->waiting[(twin->first + twin->count++) % MAX_WAITING];
-    slot->due = twin->steps + delay;
-    slot->command = *command;
+    const int64_t due = twin->steps + twin->delay;
+    /* Of several between two physics steps the last counts. */
+    twin->waiting[due % (twin->delay + 1)] = (struct waiting){due, *command};
 }
 
-static void take_due_commands(cn_twin *twin)
+static void take_due_command(cn_twin *twin)
 {
-    while (twin->count > 0 && twin->waiting[twin->first].due <= twin->steps) {
-        twin->acting = twin->waiting[twin->first].command;
-        twin->first = (twin->first + 1) % MAX_WAITING;
-        twin->count--;
-        /* What the actuators cannot follow is no command: the arm holds. */
-        if (!cn_task_accepts(twin->task, twin->acting.mode) ||
-            twin->acting.joints != twin->task->joints)
-            twin->acting.mode = CN_COMMAND_NONE;
-        if (twin->acting.mode == CN_COMMAND_POSITION)
-            for (int j = 0; j < twin->task->joints; j++)
-                twin->goal[j] = twin->acting.target[j] - twin->gap.joint_zero_offset[j];
-    }
+    const struct waiting *next = &twin->waiting[twin->steps % (twin->delay + 1)];
+    if (next->due != twin->steps)
+        return;
+    twin->acting = next->command;
+    /* What the actuators cannot follow is no command: the arm holds. */
+    if (!cn_task_accepts(twin->task, twin->acting.mode) ||
+        twin->acting.joints != twin->task->joints)
+        twin->acting.mode = CN_COMMAND_NONE;
+    if (twin->acting.mode == CN_COMMAND_POSITION)
+        for (int j = 0; j < twin->task->joints; j++)
+            twin->goal[j] = twin->acting.target[j] - twin->gap.joint_zero_offset[j];
 }
 
 /* Controls of this physics step. Position servos follow the goal, which a velocity command moves;
@@ -283,7 +280,7 @@ static void run_steps(void *ctx)
     const struct advance *a = ctx;
     cn_twin *twin = a->twin;
     for (int64_t i = 0; i < a->steps; i++) {
-        take_due_commands(twin);
+        take_due_command(twin);
         drive(twin);
         mj_step(twin->model, twin->data);
         twin->steps++;

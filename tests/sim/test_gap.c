@@ -151,6 +151,27 @@ static void test_gap_delay_shifts_the_motion_in_time(void)
     cn_task_destroy(&task);
 }
 
+/* A servo is sent a command at every physics step, and the longest delay holds them all. */
+static void test_gap_delays_however_often_commanded(void)
+{
+    const int steps_per_period = 5;
+    cn_task *task = NULL;
+    cn_gap gap = cn_gap_none();
+    gap.action_delay = CN_MAX_DELAY;
+    CN_ASSERT_OK(load_swapped(NULL, NULL, &task, &err));
+    cn_twin *late = make(task, &gap);
+    cn_arm_state before, after = {0};
+    cn_twin_read(late, &before);
+    for (int i = 0; i < CN_MAX_DELAY * steps_per_period; i++)
+        after = go(late, 1, 0.4, 0.01);
+    CU_ASSERT_DOUBLE_EQUAL(after.position[0], before.position[0], settled);
+    for (int i = 0; i < 100; i++)
+        after = go(late, 1, 0.4, 0.01);
+    CU_ASSERT_DOUBLE_EQUAL(after.position[0], 1, settled);
+    cn_twin_destroy(&late);
+    cn_task_destroy(&task);
+}
+
 /* Where the shoulder is a tenth of a second after the same command. */
 static double response(const cn_task *task, const cn_gap *gap)
 {
@@ -272,6 +293,7 @@ static void test_gap_of_the_reach_arm_loads(void)
 CN_TEST_MAIN("sim.gap", T(test_gap_loads), T(test_gap_mistakes_are_told),
              T(test_gap_none_shares_the_model),
              T(test_gap_offset_lies_about_position_and_moves_the_tool),
-             T(test_gap_delay_shifts_the_motion_in_time), T(test_gap_changes_the_dynamics),
+             T(test_gap_delay_shifts_the_motion_in_time),
+             T(test_gap_delays_however_often_commanded), T(test_gap_changes_the_dynamics),
              T(test_gap_mass_sags), T(test_gap_noise_has_its_size), T(test_gap_drops_frames),
              T(test_gap_of_the_reach_arm_loads))
