@@ -186,6 +186,9 @@ void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data);
 cn_status cn_reset_target(const cn_task *task, const mjModel *model, cn_rng *rng, mjData *data,
                           double *qpos, cn_error *err);
 
+/* The body that a point is fixed to. */
+int cn_point_body(const cn_point *point, const mjModel *model);
+
 /* Where a point is, in data whose kinematics are up to date. Borrowed, [3]. */
 const double *cn_point_position(const cn_point *point, const mjData *data);
 

@@ -30,9 +30,6 @@ cn_status cn_observer_create(const cn_task *task, cn_observer **out, cn_error *e
             free(observer);
             return status;
         }
-        /* Joints that nobody commands or reads are taken to stay at the model's own pose. */
-        for (int j = 0; j < task->joints; j++)
-            observer->data->qpos[task->joint[j].qpos] = task->joint[j].home;
     }
     *out = observer;
     return CN_OK;
@@ -49,6 +46,7 @@ void cn_observer_destroy(cn_observer **observer)
 
 /* ---- Points ---- */
 
+/* Joints that nobody commands are taken to stay at the model's own pose, where they begin. */
 static void update_kinematics(cn_observer *observer, const cn_arm_state *reading)
 {
     const cn_task *task = observer->task;

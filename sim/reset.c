@@ -85,12 +85,6 @@ static cn_status parse_bounds(cn_task *task, cn_yaml_node map, cn_error *err)
     return CN_OK;
 }
 
-static int mocap_of(const cn_point *point, const mjModel *model)
-{
-    const int body = point->type == mjOBJ_BODY ? point->id : model->site_bodyid[point->id];
-    return model->body_mocapid[body];
-}
-
 cn_status cn_task_parse_target(cn_task *task, cn_yaml_node root, cn_error *err)
 {
     static const char *const keys[] = {"point", "draw",   "of",     "spread", "low",
@@ -105,7 +99,7 @@ cn_status cn_task_parse_target(cn_task *task, cn_yaml_node root, cn_error *err)
     CN_TRY(cn_yaml_check_keys(map, keys, err));
     CN_TRY(cn_yaml_require(map, "point", &node, err));
     CN_TRY(cn_task_point(task, node, &t->point, err));
-    if (mocap_of(&t->point, task->model) < 0)
+    if (task->model->body_mocapid[cn_point_body(&t->point, task->model)] < 0)
         return cn_yaml_fail(node, err, "point '%s' cannot be moved: its body needs mocap=\"true\"",
                             t->point.name);
     CN_TRY(cn_yaml_require(map, "draw", &node, err));
@@ -120,6 +114,11 @@ cn_status cn_task_parse_target(cn_task *task, cn_yaml_node root, cn_error *err)
 
 /* ---- Points ---- */
 
+int cn_point_body(const cn_point *point, const mjModel *model)
+{
+    return point->type == mjOBJ_BODY ? point->id : model->site_bodyid[point->id];
+}
+
 const double *cn_point_position(const cn_point *point, const mjData *data)
 {
     return (point->type == mjOBJ_SITE ? data->site_xpos : data->xpos) + 3 * point->id;
@@ -128,7 +127,7 @@ const double *cn_point_position(const cn_point *point, const mjData *data)
 void cn_point_place(const cn_point *point, const mjModel *model, mjData *data,
                     const double position[3])
 {
-    const int mocap = mocap_of(point, model);
+    const int mocap = model->body_mocapid[cn_point_body(point, model)];
     if (mocap < 0)
         return;
     double inset[3] = {0};

@@ -33,6 +33,25 @@ cn_status cn_task_point(const cn_task *task, cn_yaml_node node, cn_point *out, c
     return CN_OK;
 }
 
+/* Whether the commanded joints, and the tracked points that share its mocap body, tell where a
+ * point is: a drawn target and a loose body move on their own. */
+static bool kinematics_know(const cn_task *task, const cn_point *point)
+{
+    const mjModel *m = task->model;
+    int drawn = task->target.defined ? cn_point_body(&task->target.point, m) : -1;
+    for (int i = 0; i < task->tracked; i++)
+        if (cn_point_body(&task->track[i], m) == drawn)
+            drawn = -1;
+    for (int b = cn_point_body(point, m); b > 0; b = m->body_parentid[b]) {
+        if (b == drawn)
+            return false;
+        for (int j = m->body_jntadr[b]; j < m->body_jntadr[b] + m->body_jntnum[b]; j++)
+            if (m->jnt_type[j] == mjJNT_FREE || m->jnt_type[j] == mjJNT_BALL)
+                return false;
+    }
+    return true;
+}
+
 /* A point that the observer will ask for. */
 static cn_status observed_point(cn_task *task, cn_yaml_node map, const char *key, cn_point *out,
                                 cn_error *err)
@@ -40,7 +59,14 @@ static cn_status observed_point(cn_task *task, cn_yaml_node map, const char *key
     cn_yaml_node node;
     CN_TRY(cn_yaml_require(map, key, &node, err));
     CN_TRY(cn_task_point(task, node, out, err));
-    task->needs_kinematics |= out->tracked < 0;
+    if (out->tracked >= 0)
+        return CN_OK;
+    if (!kinematics_know(task, out))
+        return cn_yaml_fail(node, err,
+                            "point '%s' is moved by something else than the commanded joints, so "
+                            "it must be measured: list it under tracked",
+                            out->name);
+    task->needs_kinematics = true;
     return CN_OK;
 }
 

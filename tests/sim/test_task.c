@@ -112,6 +112,8 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
          "upper, lower)"},
         {"tracked: [tool, target]", "tracked: [tool, tool]", CN_ERR_FORMAT,
          "task.yaml:6: point 'tool' is listed twice"},
+        {"tracked: [tool, target]", "tracked: [tool]", CN_ERR_FORMAT,
+         "task.yaml:12: point 'target' is moved by something else than the commanded joints"},
         {"home: [0.2, 0.4]", "home: [2.2, 0.4]", CN_ERR_FORMAT,
          "task.yaml:8: home of joint 'shoulder' is 2.2, outside its range -2 to 2"},
         {"home: [0.2, 0.4]", "home: [0.2]", CN_ERR_FORMAT,
@@ -156,6 +158,10 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "task.yaml:4: the actuators cannot follow mode",
                     load_swapped(position_servos, "<motor joint='shoulder'/><motor joint='elbow'/>",
                                  &task, &err));
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "task.yaml:12: point 'ball' is moved by something else",
+                    load_variant("<light pos='0 0 3'/>",
+                                 "<body name='ball'><freejoint/><geom size='0.1'/></body>",
+                                 "point: target}]", "point: ball}]", &task, &err));
     CN_ASSERT_FAILS(CN_ERR_NOT_FOUND, "no/such.yaml", cn_task_load("no/such.yaml", &task, &err));
 }
 
