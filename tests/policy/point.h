@@ -19,6 +19,7 @@ typedef struct point_world {
     long refuse_at;     /* creation number that fails; 0: none; numbers from 1 */
     const char *arm;    /* NULL: "point" */
     bool unreachable;   /* no goal is near enough: every episode is truncated */
+    bool broken_reward; /* every reward is NaN */
     long made;          /* environments so far */
     _Atomic long alive; /* and not destroyed */
 } point_world;
@@ -88,6 +89,8 @@ static inline cn_status point_step(cn_env *env, const float *action, cn_env_step
         p->at[i] += POINT_STRIDE * fminf(fmaxf(action[i], -1.0f), 1.0f);
     p->step++;
     *step = (cn_env_step){.reward = before - point_distance(p)};
+    if (p->world->broken_reward)
+        step->reward = NAN;
     step->terminated = step->success = point_distance(p) < POINT_REACH;
     step->truncated = !step->terminated && p->step >= env->spec.step_limit;
     point_observe(p, observation);

@@ -1,0 +1,58 @@
+/* Nothing is allocated in what runs at control or training rate: acting, rollouts, updates. */
+#include "tests/allocations.h"
+#include "tests/policy/point.h"
+
+static cn_error err;
+
+static void test_acting_allocates_nothing(void)
+{
+    cn_policy *policy = point_policy(3, CN_LATERAL_ADAPTER, CN_GROW_IDENTITY);
+    cn_agent *agent = NULL;
+    const float observation[4] = {0.1f, 0.2f, 0.3f, 0.4f};
+    float action[2] = {0};
+    const long created = atomic_load(&allocations);
+    CN_ASSERT_OK(cn_agent_create(policy, 2, 1, CN_AGENT_ACTOR, &agent, &err));
+    const long before = atomic_load(&allocations);
+    CU_ASSERT_TRUE(before > created); /* creating is counted */
+    for (int i = 0; i < 100; i++)
+        cn_agent_act(agent, observation, action);
+    CU_ASSERT_EQUAL(atomic_load(&allocations), before);
+    CU_ASSERT_NOT_EQUAL(action[0], 0.0f);
+    cn_agent_destroy(&agent);
+    cn_policy_destroy(&policy);
+}
+
+/* From the first run on, with episodes that end and begin inside it. */
+static void test_rollouts_and_updates_allocate_nothing(void)
+{
+    point_world world = {0};
+    cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
+    cn_train_config config = point_config();
+    cn_pool *pool = NULL;
+    cn_collector *collector = NULL;
+    cn_ppo *ppo = NULL;
+    cn_episode_totals totals;
+    cn_ppo_stats stats;
+    CN_ASSERT_OK(cn_pool_create(2, &pool, &err));
+    CN_ASSERT_OK(
+        cn_collector_create(policy, 1, 8, 32, 1, point_make, &world, pool, &collector, &err));
+    CN_ASSERT_OK(
+        cn_ppo_create(policy, 1, &config, cn_collector_rollout(collector), 1, pool, &ppo, &err));
+    const long before = atomic_load(&allocations);
+    long episodes = 0;
+    for (int i = 0; i < 3; i++) {
+        CN_ASSERT_OK(cn_collector_run(collector, &totals, &err));
+        CN_ASSERT_OK(cn_ppo_update(ppo, cn_collector_rollout(collector), 0.0, &stats, &err));
+        episodes += totals.episodes;
+    }
+    CU_ASSERT_EQUAL(atomic_load(&allocations), before);
+    CU_ASSERT_TRUE(episodes > 8);
+    cn_ppo_destroy(&ppo);
+    cn_collector_destroy(&collector);
+    cn_pool_destroy(&pool);
+    cn_policy_destroy(&policy);
+    CU_ASSERT_TRUE(atomic_load(&allocations) > before); /* destroying is counted */
+}
+
+CN_TEST_MAIN("policy.allocations", T(test_acting_allocates_nothing),
+             T(test_rollouts_and_updates_allocate_nothing))
