@@ -98,6 +98,7 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
     char path[CN_PATH];
     CN_TRY(cli_learning_config(&o->learning, place->task, "adapt", &config, err));
     config.envs = cli_place_envs(place, (int)config.envs);
+    config.checkpoint_every = 0; /* there is nothing that would go on from one */
     if (place->link)
         config.evaluate_every = 0; /* a robot's time is for learning */
     cli_measure measure = {

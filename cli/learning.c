@@ -31,6 +31,15 @@ static cn_status read_set(const char *text, cn_train_config *config, cn_error *e
     return status;
 }
 
+static cn_status read_file(const char *path, cn_train_config *config, cn_error *err)
+{
+    cn_yaml *document = NULL;
+    CN_TRY(cn_yaml_load(path, &document, err));
+    const cn_status status = cn_train_config_read(config, cn_yaml_root(document), err);
+    cn_yaml_destroy(&document);
+    return status;
+}
+
 cn_status cli_learning_config(const cli_learning *options, const cn_task *task, const char *section,
                               cn_train_config *out, cn_error *err)
 {
@@ -38,13 +47,8 @@ cn_status cli_learning_config(const cli_learning *options, const cn_task *task, 
     *out = cn_train_config_default();
     if (cn_task_section(task, section, &node))
         CN_TRY(cn_train_config_read(out, node, err));
-    if (options->config_file) {
-        cn_yaml *document = NULL;
-        CN_TRY(cn_yaml_load(options->config_file, &document, err));
-        const cn_status status = cn_train_config_read(out, cn_yaml_root(document), err);
-        cn_yaml_destroy(&document);
-        CN_TRY(status);
-    }
+    if (options->config_file)
+        CN_TRY(read_file(options->config_file, out, err));
     for (int i = 0; i < options->sets.count; i++)
         CN_TRY(read_set(options->sets.text[i], out, err));
     if (options->steps > 0)
@@ -55,17 +59,38 @@ cn_status cli_learning_config(const cli_learning *options, const cn_task *task, 
 cn_status cli_learning_folder(const cli_learning *options, const cn_train_config *config,
                               cn_error *err)
 {
+    static const char *const files[] = {"last.safetensors", "checkpoint.safetensors"};
     char path[CN_PATH];
-    snprintf(path, sizeof path, "%s/last.safetensors", options->out);
-    CN_FAIL_IF(access(path, F_OK) == 0, CN_ERR_ARGUMENT, err,
-               "%s holds a run already (%s); choose another --out, or remove it", options->out,
-               path);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", options->out, files[i]);
+        CN_FAIL_IF(access(path, F_OK) == 0, CN_ERR_ARGUMENT, err,
+                   "%s holds a run already (%s); %schoose another --out, or remove it",
+                   options->out, path, options->resumable ? "go on with --resume, " : "");
+    }
     CN_TRY(cn_file_make_folder(options->out, err));
     snprintf(path, sizeof path, "%s/config.yaml", options->out);
     cn_file file;
     CN_TRY(cn_file_begin(path, &file, err));
     cn_train_config_write(config, file.stream);
     return cn_file_commit(&file, err);
+}
+
+cn_status cli_learning_resume(cli_learning *options, const cn_task *task, cn_train_config *config,
+                              cn_policy **policy, cn_error *err)
+{
+    char path[CN_PATH];
+    snprintf(path, sizeof path, "%s/checkpoint.safetensors", options->out);
+    CN_FAIL_IF(access(path, F_OK) != 0, CN_ERR_NOT_FOUND, err,
+               "%s holds no checkpoint to go on from; without --resume a run begins there",
+               options->out);
+    CN_TRY(cn_policy_load(path, policy, err));
+    const cn_status status = cn_env_spec_match(cn_policy_spec(*policy), cn_task_spec(task), err);
+    if (status != CN_OK)
+        return cn_error_prefix(err, status, "%s", path);
+    options->seed = (int64_t)cn_policy_column_at(*policy, cn_policy_columns(*policy) - 1)->seed;
+    snprintf(path, sizeof path, "%s/config.yaml", options->out);
+    *config = cn_train_config_default();
+    return read_file(path, config, err);
 }
 
 cn_policy_column cli_learning_column(const cli_learning *options, const cn_train_config *config,
@@ -125,6 +150,7 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
         .seed = (uint64_t)options->seed,
         .threads = threads,
         .folder = options->out,
+        .resume = options->resume,
         .make_env = make_env,
         .make_env_ctx = make_env_ctx,
         .stop = cli_stop(),

@@ -14,6 +14,8 @@ typedef struct cli_learning {
     int64_t steps;  /* 0: as configured */
     int64_t seed;
     int64_t threads;
+    bool resumable; /* the command has --resume */
+    bool resume;
     bool json;
 } cli_learning;
 
@@ -27,6 +29,12 @@ cn_status cli_learning_config(const cli_learning *options, const cn_task *task, 
 /* Makes the folder and writes config.yaml into it. A folder that holds a run already is refused. */
 cn_status cli_learning_folder(const cli_learning *options, const cn_train_config *config,
                               cn_error *err);
+
+/* Loads the policy of the folder's checkpoint and takes seed and configuration from the folder.
+ * @return CN_ERR_NOT_FOUND when there is no checkpoint, CN_ERR_MISMATCH when it is of another task.
+ */
+cn_status cli_learning_resume(cli_learning *options, const cn_task *task, cn_train_config *config,
+                              cn_policy **policy, cn_error *err);
 
 /* A column as the configuration wants it, marked with where and how it learns. */
 cn_policy_column cli_learning_column(const cli_learning *options, const cn_train_config *config,

@@ -17,11 +17,13 @@ static void more_help(FILE *out)
 static const char *const names[] = {"TASK", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade train TASK --out RUN [options]",
-    .text = "Trains a policy for TASK (a YAML file) with PPO on all cores. RUN receives "
-            "best.safetensors\n"
-            "and last.safetensors, config.yaml with every setting, and TensorBoard events. Ctrl-C "
-            "ends\n"
-            "the run after the iteration at hand and keeps what was learned.",
+    .text =
+        "Trains a policy for TASK (a YAML file) with PPO on all cores. RUN receives "
+        "best.safetensors\n"
+        "and last.safetensors, config.yaml with every setting, and TensorBoard events. Ctrl-C "
+        "ends\n"
+        "the run after the iteration at hand and keeps what was learned; --resume goes on from\n"
+        "checkpoint.safetensors after a run was stopped or killed.",
     .example = "colonnade train scenes/reach.yaml --out runs/reach --seed 1",
     .more = more_help,
     .positional = names,
@@ -53,7 +55,7 @@ static void report(const cli_learning *options, const cn_train_report *run, cons
 {
     const double rate = run->seconds > 0.0 ? (double)run->steps / run->seconds : 0.0;
     printf("%lld steps in %.1f s (%.0f steps/s)%s\n", (long long)run->steps, run->seconds, rate,
-           run->stopped ? ", stopped early" : "");
+           run->stopped ? ", stopped early; --resume goes on from its last checkpoint" : "");
     if (result->episodes > 0)
         printf("success %.0f %% of %ld held-out episodes (95 %% interval %.0f to %.0f %%), return "
                "%.2f +- %.2f\n",
@@ -69,7 +71,19 @@ static void report(const cli_learning *options, const cn_train_report *run, cons
             cli_measure_json(result, result->return_std), "policy", path, "stopped", run->stopped));
 }
 
-static cn_status train(const cli_learning *options, const char *task, cn_error *err)
+/* A policy with one fresh column, and a folder for it. */
+static cn_status begin(const cli_learning *options, const cn_task *task, cn_train_config *config,
+                       cn_policy **policy, cn_error *err)
+{
+    CN_TRY(cli_learning_config(options, task, "train", config, err));
+    CN_TRY(cn_policy_create(cn_task_spec(task), policy, err));
+    const cn_policy_column column = cli_learning_column(options, config, task, "ppo");
+    cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
+    CN_TRY(cn_policy_grow(*policy, &column, CN_GROW_RANDOM, &rng, err));
+    return cli_learning_folder(options, config, err);
+}
+
+static cn_status train(cli_learning *options, const char *task, cn_error *err)
 {
     cn_status status = CN_OK;
     cli_place place;
@@ -79,12 +93,10 @@ static cn_status train(const cli_learning *options, const char *task, cn_error *
     cn_evaluation result;
     char path[CN_PATH];
     CN_TRY(cli_place_open(NULL, task, NULL, NULL, 0, &place, err));
-    CN_TRY_CLEANUP(cli_learning_config(options, place.task, "train", &config, err));
-    CN_TRY_CLEANUP(cn_policy_create(cn_task_spec(place.task), &policy, err));
-    const cn_policy_column column = cli_learning_column(options, &config, place.task, "ppo");
-    cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
-    CN_TRY_CLEANUP(cn_policy_grow(policy, &column, CN_GROW_RANDOM, &rng, err));
-    CN_TRY_CLEANUP(cli_learning_folder(options, &config, err));
+    if (options->resume)
+        CN_TRY_CLEANUP(cli_learning_resume(options, place.task, &config, &policy, err));
+    else
+        CN_TRY_CLEANUP(begin(options, place.task, &config, &policy, err));
     CN_TRY_CLEANUP(cli_learning_run(options, &config, policy, cli_place_make_env, &place,
                                     (int)options->threads, &run, err));
     snprintf(path, sizeof path, "%s/%s", options->out,
@@ -100,7 +112,10 @@ cleanup:
 int cli_train(int argc, char **argv)
 {
     cli_learning o = cli_learning_default();
+    const int64_t default_seed = o.seed;
     const char *positional[1];
+    o.resumable = true;
+    o.seed = -1; /* not given */
     const cli_option options[] = {
         {"out", "RUN", "folder of the run; made here", CLI_TEXT, &o.out, 0, 0},
         {"steps", "N", "environment steps (default: the task's)", CLI_INT, &o.steps, 1, 1e12},
@@ -108,6 +123,8 @@ int cli_train(int argc, char **argv)
         {"threads", "T", "worker threads (default: all cores)", CLI_INT, &o.threads, 1, 256},
         {"config", "FILE", "YAML with training settings", CLI_TEXT, &o.config_file, 0, 0},
         {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &o.sets, 0, 0},
+        {"resume", NULL, "go on from RUN's last checkpoint, to the same bits", CLI_FLAG, &o.resume,
+         0, 0},
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
         {0},
     };
@@ -116,6 +133,11 @@ int cli_train(int argc, char **argv)
         return status;
     if (!o.out)
         return cli_wrong(&usage, "--out is missing: where should the run go?");
+    if (o.resume && (o.seed >= 0 || o.steps > 0 || o.config_file || o.sets.count > 0))
+        return cli_wrong(&usage, "--resume goes on as RUN/config.yaml says: no --seed, --steps, "
+                                 "--config or --set with it");
+    if (o.seed < 0)
+        o.seed = default_seed;
     cn_error err = {0};
     return train(&o, positional[0], &err) == CN_OK ? CLI_DONE : cli_fail(&err);
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "policy/internal.h"
-#include "tensor/safetensors.h"
 
 #define FORMAT_VERSION 1
 #define METADATA_KEY   "colonnade"
@@ -99,27 +98,36 @@ static void views_of_normalizer(const cn_normalizer *n, int k, char names[3][CN_
     }
 }
 
-cn_status cn_policy_save(const cn_policy *p, const char *path, cn_error *err)
+cn_status cn_policy_write(const cn_policy *p, const char *path, const cn_tensor_view *extra,
+                          int extra_count, cn_error *err)
 {
     cn_status status = cn_policy_verify(p, err);
     if (status != CN_OK)
         return cn_error_prefix(err, status, "%s not written", path);
-    const int slices = cn_params_slices(p->params);
+    const int slices = cn_params_slices(p->params), own = slices + 3 * p->columns;
     char names[CN_MAX_COLUMNS][3][CN_PARAM_NAME];
     char *text = policy_to_text(p);
-    cn_tensor_view *views = calloc((size_t)(slices + 3 * p->columns), sizeof *views);
+    cn_tensor_view *views = calloc((size_t)(own + extra_count), sizeof *views);
     if (!text || !views)
-        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "%s: no memory to save %d tensors", path, slices);
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "%s: no memory to save %d tensors", path,
+                        own + extra_count);
     for (int i = 0; i < slices; i++)
         views[i] = view_of_param(p->params, i);
     for (int k = 0; k < p->columns; k++)
         views_of_normalizer(&p->normalizer[k], k, names[k], views + slices + 3 * k);
+    if (extra_count > 0)
+        memcpy(views + own, extra, (size_t)extra_count * sizeof *views);
     const cn_metadata_entry metadata = {METADATA_KEY, text};
-    status = cn_safetensors_write(path, views, slices + 3 * p->columns, &metadata, 1, err);
+    status = cn_safetensors_write(path, views, own + extra_count, &metadata, 1, err);
 cleanup:
     free(text);
     free(views);
     return status;
+}
+
+cn_status cn_policy_save(const cn_policy *p, const char *path, cn_error *err)
+{
+    return cn_policy_write(p, path, NULL, 0, err);
 }
 
 /* ---- Loading ---- */
@@ -252,8 +260,8 @@ static cn_status read_spec(const char *path, json_t *json, cn_env_spec *spec, cn
     return CN_OK;
 }
 
-static cn_status read_tensor(const char *path, const cn_safetensors *file,
-                             const cn_tensor_view *want, void *out, cn_error *err)
+cn_status cn_policy_read_tensor(const char *path, const cn_safetensors *file,
+                                const cn_tensor_view *want, void *out, cn_error *err)
 {
     const cn_tensor_view *have = cn_safetensors_find(file, want->name);
     CN_FAIL_IF(!have, CN_ERR_FORMAT, err, "%s: the tensor '%s' is missing", path, want->name);
@@ -272,16 +280,16 @@ static cn_status read_tensors(const char *path, const cn_safetensors *file, cn_p
 {
     for (int i = 0; i < cn_params_slices(p->params); i++) {
         const cn_tensor_view want = view_of_param(p->params, i);
-        CN_TRY(read_tensor(path, file, &want, cn_params_slice(p->params, i), err));
+        CN_TRY(cn_policy_read_tensor(path, file, &want, cn_params_slice(p->params, i), err));
     }
     for (int k = 0; k < p->columns; k++) {
         cn_normalizer *n = &p->normalizer[k];
         char names[3][CN_PARAM_NAME];
         cn_tensor_view want[3];
         views_of_normalizer(n, k, names, want);
-        CN_TRY(read_tensor(path, file, &want[0], &n->count, err));
-        CN_TRY(read_tensor(path, file, &want[1], n->mean, err));
-        CN_TRY(read_tensor(path, file, &want[2], n->square, err));
+        CN_TRY(cn_policy_read_tensor(path, file, &want[0], &n->count, err));
+        CN_TRY(cn_policy_read_tensor(path, file, &want[1], n->mean, err));
+        CN_TRY(cn_policy_read_tensor(path, file, &want[2], n->square, err));
         cn_normalizer_refresh(n);
     }
     return CN_OK;

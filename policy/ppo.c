@@ -31,6 +31,7 @@ struct cn_ppo {
     cn_pool *pool;
     cn_rng rng; /* order of the rows */
     cn_adam adam;
+    int envs;      /* N */
     int rows;      /* N T */
     int minibatch; /* M */
     int shards;
@@ -127,6 +128,7 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
         .pool = pool,
         .rng = cn_rng_make(seed, UINT64_C(0x70706f) << 32),
         .adam = cn_adam_default(),
+        .envs = r->N,
         .rows = rows,
         .minibatch = rows / (int)config->minibatches,
     };
@@ -139,8 +141,6 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
     if (!ppo->order || !ppo->advantage || !ppo->returns || !ppo->discounted ||
         !ppo->discounted_step || !ppo->raw_input)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for %d rows", rows);
-    for (int i = 0; i < rows; i++)
-        ppo->order[i] = i;
     CN_TRY_CLEANUP(cn_normalizer_create(1, &ppo->reward_stats, err));
     CN_TRY_CLEANUP(create_shards(ppo, r, err));
     forget_moments(cn_policy_params(policy));
@@ -170,6 +170,34 @@ void cn_ppo_destroy(cn_ppo **ppo)
     cn_normalizer_destroy(&p->reward_stats);
     free(p);
     *ppo = NULL;
+}
+
+/* ---- Stopping and going on ---- */
+
+cn_ppo_state cn_ppo_state_of(const cn_ppo *ppo)
+{
+    return (cn_ppo_state){
+        .rng = ppo->rng,
+        .adam_step = ppo->adam.step,
+        .reward_count = ppo->reward_stats.count,
+        .reward_mean = ppo->reward_stats.mean[0],
+        .reward_square = ppo->reward_stats.square[0],
+    };
+}
+
+void cn_ppo_restore(cn_ppo *ppo, const cn_ppo_state *state)
+{
+    ppo->rng = state->rng;
+    ppo->adam.step = state->adam_step;
+    ppo->reward_stats.count = state->reward_count;
+    ppo->reward_stats.mean[0] = state->reward_mean;
+    ppo->reward_stats.square[0] = state->reward_square;
+    cn_normalizer_refresh(&ppo->reward_stats);
+}
+
+void cn_ppo_restart(cn_ppo *ppo)
+{
+    memset(ppo->discounted, 0, (size_t)ppo->envs * sizeof *ppo->discounted);
 }
 
 /* ---- Advantages ---- */
@@ -344,6 +372,8 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_pp
     ppo->rollout = r;
     ppo->adam.learning_rate = (float)cn_schedule_at(CN_SCHEDULE_LINEAR, ppo->config.learning_rate,
                                                     ppo->config.learning_rate_end, progress);
+    for (int i = 0; i < ppo->rows; i++)
+        ppo->order[i] = i;
     const int updates = (int)(ppo->config.epochs * ppo->config.minibatches);
     for (int epoch = 0; epoch < ppo->config.epochs; epoch++) {
         cn_rng_shuffle(&ppo->rng, ppo->order, ppo->rows);

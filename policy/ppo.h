@@ -39,6 +39,20 @@ void cn_ppo_destroy(cn_ppo **ppo);
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,
                         cn_ppo_stats *stats, cn_error *err);
 
+/* What the learner's future depends on, beside the policy and Adam's moments, once all episodes
+ * have ended. */
+typedef struct cn_ppo_state {
+    cn_rng rng;        /* order of the rows */
+    int64_t adam_step; /* updates so far */
+    double reward_count, reward_mean,
+        reward_square; /* running statistics of the discounted return */
+} cn_ppo_state;
+cn_ppo_state cn_ppo_state_of(const cn_ppo *ppo);
+void cn_ppo_restore(cn_ppo *ppo, const cn_ppo_state *state);
+
+/* All episodes end: forgets the discounted returns under way. */
+void cn_ppo_restart(cn_ppo *ppo);
+
 /* Generalised advantage estimation over one environment's T steps.
  * @param scale, limit        rewards are multiplied by scale, then clipped to +-limit
  * @param advantage, returns  [T] out */

@@ -10,8 +10,7 @@
 
 typedef struct env_slot {
     cn_env *env;
-    cn_rng actions;    /* noise of the actions */
-    uint64_t episodes; /* begun so far: numbers the seeds of resets */
+    cn_collector_slot future;
     double episode_return;
     long length;
     cn_episode_totals totals; /* of this run */
@@ -95,7 +94,7 @@ static cn_status create_envs(cn_collector *c, cn_make_env *make, void *ctx, cn_e
     for (int n = 0; n < c->rollout.N; n++) {
         CN_TRY(make(ctx, &c->slots[n].env, err));
         CN_TRY(cn_env_spec_match(cn_policy_spec(c->policy), &c->slots[n].env->spec, err));
-        c->slots[n].actions = cn_rng_make(c->seed, (uint64_t)n);
+        c->slots[n].future.actions = cn_rng_make(c->seed, (uint64_t)n);
     }
     return CN_OK;
 }
@@ -149,6 +148,21 @@ void cn_collector_destroy(cn_collector **collector)
     *collector = NULL;
 }
 
+void cn_collector_restart(cn_collector *c)
+{
+    c->started = false;
+}
+
+cn_collector_slot cn_collector_slot_at(const cn_collector *c, int env)
+{
+    return c->slots[env].future;
+}
+
+void cn_collector_restore(cn_collector *c, int env, const cn_collector_slot *slot)
+{
+    c->slots[env].future = *slot;
+}
+
 cn_rollout *cn_collector_rollout(cn_collector *c)
 {
     return &c->rollout;
@@ -169,8 +183,8 @@ static cn_status reset_env(cn_collector *c, int n, float *observation, cn_error 
     env_slot *slot = &c->slots[n];
     slot->episode_return = 0.0;
     slot->length = 0;
-    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->episodes++), observation,
-                            err);
+    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->future.episodes++),
+                            observation, err);
 }
 
 /* Samples a ~ N(mean, exp(log_std)) and its log-probability. */
@@ -205,8 +219,9 @@ static void decide(cn_collector *c, shard *sh, int t)
         if (features)
             memcpy(r->features + row * (size_t)r->F, features + i * r->F,
                    (size_t)r->F * sizeof(float));
-        r->log_prob[row] = sample_action(mean + i * r->A, log_std, r->A, &c->slots[n].actions,
-                                         r->action + row * (size_t)r->A);
+        r->log_prob[row] =
+            sample_action(mean + i * r->A, log_std, r->A, &c->slots[n].future.actions,
+                          r->action + row * (size_t)r->A);
         r->value[row] = value[i];
     }
 }

@@ -58,6 +58,17 @@ void cn_collector_destroy(cn_collector **collector);
  * @return what an environment failed with; the next run then begins new episodes. */
 cn_status cn_collector_run(cn_collector *collector, cn_episode_totals *totals, cn_error *err);
 
+/* Ends all episodes where they are: the next run begins with resets. */
+void cn_collector_restart(cn_collector *collector);
+
+/* What an environment's future depends on once its episode has ended. */
+typedef struct cn_collector_slot {
+    cn_rng actions;    /* noise of its actions */
+    uint64_t episodes; /* begun so far: numbers the seeds of its resets */
+} cn_collector_slot;
+cn_collector_slot cn_collector_slot_at(const cn_collector *collector, int env);
+void cn_collector_restore(cn_collector *collector, int env, const cn_collector_slot *slot);
+
 /* What the last run brought; owned by the collector. */
 cn_rollout *cn_collector_rollout(cn_collector *collector);
 

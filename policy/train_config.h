@@ -19,6 +19,8 @@
     X(epochs, 10, 1, 1000, "passes over a rollout")                                                \
     X(evaluate_every, 200000, 0, 2000000000, "environment steps between evaluations; 0: none")     \
     X(evaluate_episodes, 64, 1, 100000, "episodes of an evaluation")                               \
+    X(checkpoint_every, 100000, 0, 1000000000000,                                                  \
+      "environment steps between checkpoints; 0: none")                                            \
     X(adapter_size, 32, 1, 65536, "units of a lateral adapter")
 
 #define CN_TRAIN_REAL_TABLE(X)                                                                     \

@@ -17,6 +17,8 @@ typedef struct run {
     cn_tfevents *events;
     int column;
     int64_t next_evaluation; /* environment steps */
+    int64_t next_checkpoint;
+    double seconds_before; /* spent by the parts of the run before this one */
     cn_train_report *report;
 } run;
 
@@ -32,16 +34,22 @@ static cn_status begin(run *r, cn_error *err)
     CN_TRY(cn_ppo_create(job->policy, r->column, config, cn_collector_rollout(r->collector),
                          job->seed, r->pool, &r->ppo, err));
     r->next_evaluation = config->evaluate_every;
+    r->next_checkpoint = config->checkpoint_every;
     if (config->evaluate_every > 0)
         CN_TRY(cn_evaluator_create(job->policy, r->column, (int)config->evaluate_episodes,
                                    job->make_env, job->make_env_ctx, r->pool, &r->evaluator, err));
     return CN_OK;
 }
 
+static void path_of(const run *r, const char *name, char path[CN_PATH])
+{
+    snprintf(path, CN_PATH, "%s/%s", r->job->folder, name);
+}
+
 static cn_status save(const run *r, const char *name, cn_error *err)
 {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", r->job->folder, name);
+    char path[CN_PATH];
+    path_of(r, name, path);
     return cn_policy_save(r->job->policy, path, err);
 }
 
@@ -69,6 +77,42 @@ static cn_status evaluate(run *r, cn_train_progress *p, cn_error *err)
         r->report->has_best = true;
     }
     return save(r, "last.safetensors", err);
+}
+
+/* Writes a checkpoint when it is time to. The schedule counts steps alone, so that a resumed run
+ * ends its episodes where the first one did. */
+static cn_status checkpoint(run *r, const cn_train_progress *p, cn_error *err)
+{
+    const long every = r->job->config->checkpoint_every;
+    if (every == 0 || p->steps < r->next_checkpoint)
+        return CN_OK;
+    char path[CN_PATH];
+    path_of(r, "checkpoint.safetensors", path);
+    const cn_checkpoint where = {
+        .steps = p->steps,
+        .next_evaluation = r->next_evaluation,
+        .seconds = p->seconds,
+        .has_best = r->report->has_best,
+        .best = r->report->best,
+    };
+    CN_TRY(cn_checkpoint_save(path, r->job->policy, r->collector, r->ppo, &where, err));
+    r->next_checkpoint = p->steps + every;
+    return CN_OK;
+}
+
+static cn_status resume(run *r, cn_train_progress *p, cn_error *err)
+{
+    char path[CN_PATH];
+    cn_checkpoint where;
+    path_of(r, "checkpoint.safetensors", path);
+    CN_TRY(cn_checkpoint_restore(path, r->job->policy, r->collector, r->ppo, &where, err));
+    p->steps = where.steps;
+    r->next_evaluation = where.next_evaluation;
+    r->next_checkpoint = where.steps + r->job->config->checkpoint_every;
+    r->seconds_before = where.seconds;
+    r->report->has_best = where.has_best;
+    r->report->best = where.best;
+    return CN_OK;
 }
 
 static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
@@ -114,7 +158,8 @@ static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_erro
     p->success_rate = totals.episodes ? (double)totals.successes / (double)totals.episodes : NAN;
     cn_policy_column_at(r->job->policy, r->column)->steps += steps;
     CN_TRY(evaluate(r, p, err));
-    p->seconds = (double)(cn_clock_now() - start_ns) / (double)CN_NS_PER_S;
+    p->seconds = r->seconds_before + (double)(cn_clock_now() - start_ns) / (double)CN_NS_PER_S;
+    CN_TRY(checkpoint(r, p, err));
     CN_TRY(record(r, p, err));
     if (r->job->progress)
         r->job->progress(r->job->progress_ctx, p);
@@ -125,6 +170,10 @@ static cn_status train(run *r, cn_error *err)
 {
     const int64_t start_ns = cn_clock_now();
     cn_train_progress p = {.total_steps = r->job->config->steps};
+    if (r->job->resume)
+        CN_TRY(resume(r, &p, err));
+    r->report->steps = p.steps;
+    r->report->seconds = r->seconds_before;
     while (p.steps < p.total_steps && !r->report->stopped) {
         CN_TRY(iterate(r, &p, start_ns, err));
         r->report->steps = p.steps;

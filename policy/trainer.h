@@ -5,8 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "policy/evaluate.h"
-#include "policy/ppo.h"
+#include "policy/checkpoint.h"
 
 /* Where a run stands; for a progress line and for metrics. */
 typedef struct cn_train_progress {
@@ -27,7 +26,10 @@ typedef struct cn_train_job {
     const cn_train_config *config; /* borrowed; its steps are rounded up to whole rollouts */
     uint64_t seed;
     int threads;        /* >= 1 */
-    const char *folder; /* exists; receives last.safetensors, best.safetensors, events.* */
+    const char *folder; /* exists; receives last.safetensors, best.safetensors,
+                                      checkpoint.safetensors, events.* */
+    bool resume;        /* go on from folder/checkpoint.safetensors, which is where the
+                           policy was loaded from */
     cn_make_env *make_env;
     void *make_env_ctx;
     const atomic_bool *stop; /* NULL, or true: finish the iteration, save, return */
@@ -37,13 +39,14 @@ typedef struct cn_train_job {
 
 typedef struct cn_train_report {
     int64_t steps;
-    double seconds;
-    bool stopped;  /* by job->stop */
-    bool has_best; /* best.safetensors was written, with this evaluation: */
+    double seconds; /* over all parts of a resumed run */
+    bool stopped;   /* by job->stop */
+    bool has_best;  /* best.safetensors was written, with this evaluation: */
     cn_evaluation best;
 } cn_train_report;
 
-/* The policy in memory ends as the last one trained.
+/* The policy in memory ends as the last one trained. A run that was killed and resumed, any number
+ * of times, ends with the same bits as one that was not.
  * @return what went wrong: an environment, the disk, a loss that is not finite. last.safetensors
  * and best.safetensors are then those written before. */
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err);

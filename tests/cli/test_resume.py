@@ -1,0 +1,75 @@
+"""A run that is killed again and again, and resumed each time, ends with the bits of one that was not.
+
+Usage: test_resume.py BUILD_FOLDER
+"""
+import os
+import random
+import signal
+import time
+
+from program import FAILED, REACH, USAGE, finish, main, run, run_json, said, scaled, start
+
+STEPS = scaled(40000, 12000)
+SETTINGS = ["--set", "envs=16", "--set", "rollout_steps=32", "--set", "checkpoint_every=1500",
+            "--set", "evaluate_every=4000", "--set", "evaluate_episodes=4"]
+KILLS = 10
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_killed_at_random_moments_and_resumed():
+    began = time.monotonic()
+    run("train", REACH, "--out", "whole", "--steps", STEPS, "--threads", 2, *SETTINGS)
+    seconds = time.monotonic() - began
+    moments = random.Random(11)
+    command = ["train", REACH, "--out", "killed", "--steps", STEPS, "--threads", 1, *SETTINGS]
+    killed = 0
+    for _ in range(100):
+        process = start(*command)
+        time.sleep(moments.uniform(0.05, 0.3) * seconds)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        finish(process, -signal.SIGKILL)
+        killed += 1
+        if os.path.exists("killed/checkpoint.safetensors"):
+            command = ["train", REACH, "--out", "killed", "--resume", "--threads", 2]
+        if killed == KILLS:
+            break
+    assert killed >= 3, f"only {killed} kills found the program at work"
+    run("train", REACH, "--out", "killed", "--resume")
+    for name in ("last.safetensors", "best.safetensors"):
+        assert content(f"killed/{name}") == content(f"whole/{name}"), f"{name} has other bits"
+
+
+def short_run():
+    run("train", REACH, "--out", "whole", "--steps", 4096, *SETTINGS)
+
+
+def test_a_finished_run_resumes_to_its_end():
+    short_run()
+    before = content("whole/last.safetensors")
+    result = run_json("train", "train", REACH, "--out", "whole", "--resume")
+    assert result["steps"] == 4096
+    assert content("whole/last.safetensors") == before
+
+
+def test_what_cannot_be_resumed_is_refused():
+    os.makedirs("empty")
+    short_run()
+    _, error = finish(start("train", REACH, "--out", "empty", "--resume"), FAILED)
+    said(error, "empty holds no checkpoint to go on from")
+    _, error = finish(start("train", REACH, "--out", "whole", "--resume", "--seed", 3), USAGE)
+    said(error, "--resume goes on as RUN/config.yaml says", lines=2)
+    with open("whole/last.safetensors", "rb") as policy, \
+            open("whole/checkpoint.safetensors", "wb") as checkpoint:
+        checkpoint.write(policy.read())
+    _, error = finish(start("train", REACH, "--out", "whole", "--resume"), FAILED)
+    said(error, "whole/checkpoint.safetensors: a policy, but no checkpoint")
+
+
+if __name__ == "__main__":
+    main(globals())
