@@ -128,22 +128,24 @@ static bool told_to_stop(const loop *l)
     return l->config->stop && atomic_load(l->config->stop);
 }
 
-/* Waits for the next frame, past periods in which none comes, until the robot counts as lost. */
+/* Waits for the next frame, past periods in which none comes, until the robot counts as lost. Only
+ * time that was waited counts: a controller that was frozen itself first looks what has come. */
 static cn_status wait_frame(loop *l, cn_error *err)
 {
     const uint64_t before = l->frame.sequence;
-    const int64_t last = l->frame.received_ns;
-    const int64_t lost = last + (int64_t)fmax(LOST_S * 1e9, (double)periods_ns(l, LOST_PERIODS));
-    int64_t deadline = last + periods_ns(l, FRAME_PERIODS);
+    const int64_t period = periods_ns(l, 1);
+    const uint64_t patience = (uint64_t)fmax(LOST_S * 1e9 / (double)period, LOST_PERIODS);
+    int64_t deadline = l->frame.received_ns + periods_ns(l, FRAME_PERIODS);
     uint64_t stale = 0;
     cn_status status;
     while ((status = cn_link_frame(l->link, deadline, &l->frame, err)) == CN_ERR_TIMEOUT) {
-        if (told_to_stop(l) || deadline > lost)
+        const int64_t now = cn_clock_now();
+        if (told_to_stop(l) || stale == patience)
             break;
-        if (cn_clock_now() < deadline)
+        if (now < deadline)
             continue; /* a signal */
         stale++;
-        deadline += periods_ns(l, 1);
+        deadline = (deadline > now - period ? deadline : now) + period;
     }
     const uint64_t skipped = status == CN_OK ? l->frame.sequence - before - 1 : 0;
     l->report->stale_frames += stale;
