@@ -141,8 +141,29 @@ static inline cn_policy_column point_column(cn_lateral lateral)
     return column;
 }
 
-/* All columns but the last frozen; grown with `growth` but for the first. Biases and normalisers
- * are random too, so that nothing is hidden by a zero. */
+/* Moves every parameter of column k and gives its normaliser something to have seen, so that
+ * nothing is hidden by a zero. */
+static inline void point_disturb(cn_policy *policy, int k, cn_rng *rng)
+{
+    cn_params *params = cn_policy_params(policy);
+    cn_normalizer *normalizer = cn_policy_normalizer(policy, k);
+    char part[24];
+    snprintf(part, sizeof part, "/%d/", k);
+    for (cn_param p = 0; p < cn_params_slices(params); p++) {
+        const cn_param_info *info = cn_params_info(params, p);
+        for (size_t i = 0; strstr(info->name, part) && i < info->count; i++)
+            cn_params_slice(params, p)[i] += 0.1f * (float)cn_rng_normal(rng);
+    }
+    for (int row = 0; row < 8; row++) {
+        float seen[4];
+        for (int i = 0; i < 4; i++)
+            seen[i] = (float)cn_rng_range(rng, -1.5, 2.0);
+        cn_normalizer_update(normalizer, seen, 1, 4);
+    }
+    cn_normalizer_refresh(normalizer);
+}
+
+/* All columns but the last are disturbed and frozen; all but the first are grown with `growth`. */
 static inline cn_policy *point_policy(int columns, cn_lateral lateral, cn_growth growth)
 {
     cn_error err = {0};
@@ -153,26 +174,10 @@ static inline cn_policy *point_policy(int columns, cn_lateral lateral, cn_growth
     CN_ASSERT_OK(cn_policy_create(&spec, &policy, &err));
     for (int k = 0; k < columns; k++) {
         CN_ASSERT_OK(cn_policy_grow(policy, &column, k == 0 ? CN_GROW_RANDOM : growth, &rng, &err));
-        if (k == columns - 1)
-            break;
-        cn_params *params = cn_policy_params(policy);
-        char prefix[2][16];
-        snprintf(prefix[0], sizeof prefix[0], "actor/%d/", k);
-        snprintf(prefix[1], sizeof prefix[1], "critic/%d/", k);
-        for (cn_param p = 0; p < cn_params_slices(params); p++) {
-            const cn_param_info *info = cn_params_info(params, p);
-            if (strncmp(info->name, prefix[0], strlen(prefix[0])) != 0 &&
-                strncmp(info->name, prefix[1], strlen(prefix[1])) != 0)
-                continue;
-            for (size_t i = 0; i < info->count; i++)
-                cn_params_slice(params, p)[i] += 0.1f * (float)cn_rng_normal(&rng);
+        if (k < columns - 1) {
+            point_disturb(policy, k, &rng);
+            cn_policy_freeze(policy, k);
         }
-        float seen[8][4];
-        for (int i = 0; i < 32; i++)
-            seen[i / 4][i % 4] = (float)cn_rng_range(&rng, -1.5, 2.0);
-        cn_normalizer_update(cn_policy_normalizer(policy, k), seen[0], 8, 4);
-        cn_normalizer_refresh(cn_policy_normalizer(policy, k));
-        cn_policy_freeze(policy, k);
     }
     return policy;
 }

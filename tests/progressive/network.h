@@ -122,7 +122,7 @@ static inline int naive_laterals(const network *n, hidden_layers h, int k, int i
     for (int j = 0; j < k; j++) {
         const int layers = cn_net_column(n->net, j)->layers;
         const int from = output ? layers - 1 : i - 1;
-        char part[16];
+        char part[24];
         snprintf(part, sizeof part, "scale%d", j);
         const double a = adapter ? (double)*weights(n, k, "adapter", i, part) : 1.0;
         for (int u = 0; from < layers && u < cn_net_column(n->net, j)->hidden[from]; u++)

@@ -226,7 +226,7 @@ static void test_growing_leaves_earlier_columns(void)
     CU_ASSERT_NOT_EQUAL(after, before); /* the new slices are in it */
     network same = network_create(2, CN_LATERAL_ADAPTER);
     for (int k = 0; k < 2; k++) {
-        char prefix[16];
+        char prefix[24];
         snprintf(prefix, sizeof prefix, "net/%d/", k);
         CU_ASSERT_EQUAL(cn_params_checksum(n.bench.params, prefix),
                         cn_params_checksum(same.bench.params, prefix));
