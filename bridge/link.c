@@ -1,6 +1,11 @@
-/* The link: a SUB and a DEALER socket. Requests carry a number, and a reply with another number
- * belongs to a request that was given up. In lockstep frames come with the replies, so only infos
- * are subscribed to. */
+/* The link: a SUB socket for infos, one for frames, and a DEALER. The SUB sockets keep the latest
+ * message alone, so that a controller that paused meets no frame of long ago. Requests carry a
+ * number, and a reply with another number belongs to a command that was refused or to a request
+ * that was given up. In lockstep frames come with the replies, so only infos are subscribed to.
+ *
+ * The life of the robot is not judged by its silence: a lockstep server says nothing while its
+ * plant computes. It is judged by the connection, which the server's operating system closes when
+ * the process dies and which libzmq's own threads keep warm with heartbeats while it lives. */
 #include "bridge/link.h"
 
 #include <errno.h>
@@ -23,14 +28,17 @@ enum {
     RELEASE_WAIT_MS = 200,         /* on the way out, when the robot may be gone */
     MESSAGE_MAX = 4 * 1024 * 1024, /* bytes; a robot of somebody else's may send images */
     COMMAND_HWM = 64,              /* commands on their way; beyond it the robot is not there */
-    STATE_HWM = 256,               /* frames that may wait while the policy learns */
+    HEARTBEAT_MS = 1000,           /* on the request socket, and: */
+    HEARTBEAT_WAIT_MS = 3000,      /* without any, the machine or the network is gone */
+    RECONNECT_WAIT_MS = 2000,      /* for a broken connection to come back */
     LEASE_REAL_TIME_MS = 2000,     /* a controller that is silent so long may be replaced */
     LEASE_LOCKSTEP_MS = 30000,     /* a trainer thinks longer between two steps */
 };
 
 struct cn_link {
     char endpoint[CN_WIRE_ENDPOINT];
-    void *context, *state, *requests; /* ZeroMQ: context, SUB, DEALER */
+    void *context, *infos, *frames, *requests; /* ZeroMQ: context, SUB, SUB, DEALER */
+    void *monitor;                             /* PAIR: tells how the DEALER's connection is */
     cn_arena *arena;
     cn_wire_info info;
     uint64_t lease;      /* 0: none */
@@ -38,6 +46,8 @@ struct cn_link {
     uint64_t sequence;   /* of the last command */
     uint64_t last_frame; /* sequence of the last frame seen */
     bool restarted;      /* an info of another session has come */
+    bool broken;         /* the DEALER's connection was lost and is not back */
+    bool refused;        /* an answer that nobody waited for came since the last frame given */
     cn_wire_frame frame; /* the last frame seen */
     uint32_t packed_size, command_size;
     uint8_t *in, *packed; /* [MESSAGE_MAX] the message just received; the bytes of `frame` */
@@ -52,29 +62,39 @@ static cn_status zmq_fail(const cn_link *link, const char *what, cn_error *err)
     CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", what, link->endpoint, zmq_strerror(zmq_errno()));
 }
 
-static void *open_socket(cn_link *link, int type, int hwm)
+static void *open_socket(cn_link *link, int type)
 {
     void *socket = zmq_socket(link->context, type);
     if (!socket)
         return NULL;
-    const int linger = 0, ipv6 = cn_endpoint_is_ipv6(link->endpoint);
+    const int linger = 0, ipv6 = cn_endpoint_is_ipv6(link->endpoint), latest_only = 1;
+    const int heartbeat = HEARTBEAT_MS, patience = HEARTBEAT_WAIT_MS;
     const int64_t largest = MESSAGE_MAX;
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
-    zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+    if (type == ZMQ_SUB) {
+        zmq_setsockopt(socket, ZMQ_CONFLATE, &latest_only, sizeof latest_only);
+        return socket;
+    }
+    const int hwm = COMMAND_HWM;
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(socket, ZMQ_HEARTBEAT_IVL, &heartbeat, sizeof heartbeat);
+    zmq_setsockopt(socket, ZMQ_HEARTBEAT_TIMEOUT, &patience, sizeof patience);
     return socket;
 }
 
-/* Waits until the socket has a message; false when the deadline has passed or a signal came. Whole
- * milliseconds are rounded up: a deadline is met late rather than by spinning. */
-static bool wait_readable(void *socket, int64_t deadline_ns)
+/* Waits until one of the sockets has a message; false when the deadline has passed or a signal
+ * came. Whole milliseconds are rounded up: a deadline is met late rather than by spinning.
+ * @param second  NULL: there is only the first */
+static bool wait_readable(void *first, void *second, int64_t deadline_ns)
 {
     const int64_t left = deadline_ns - cn_clock_now();
-    const int64_t ms = left > 0 ? (left + NS_PER_MS - 1) / NS_PER_MS : 0;
-    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-    return zmq_poll(&item, 1, (long)ms) > 0;
+    zmq_pollitem_t items[] = {{.socket = first, .events = ZMQ_POLLIN},
+                              {.socket = second, .events = ZMQ_POLLIN}};
+    return left > 0 &&
+           zmq_poll(items, second ? 2 : 1, (long)((left + NS_PER_MS - 1) / NS_PER_MS)) > 0;
 }
 
 /* @return bytes in link->in, or -1: nothing there. What is longer than the buffer, libzmq has not
@@ -95,7 +115,7 @@ static void keep_frame(cn_link *link, const cn_wire_frame *frame, const void *pa
     link->packed_size = packed_size;
 }
 
-static void give_frame(const cn_link *link, cn_frame *out)
+static void give_frame(cn_link *link, cn_frame *out)
 {
     const cn_wire_frame *frame = &link->frame;
     out->sequence = frame->sequence;
@@ -104,7 +124,8 @@ static void give_frame(const cn_link *link, cn_frame *out)
     out->state = frame->state;
     out->commands_refused = frame->commands_refused;
     memcpy(out->last_refusal, frame->last_refusal, sizeof out->last_refusal);
-    out->holding = frame->mode != CN_WIRE_ACTIVE;
+    out->holding = frame->mode != CN_WIRE_ACTIVE || link->refused;
+    link->refused = false;
     out->estopped = frame->mode == CN_WIRE_ESTOPPED;
     out->packed = link->packed;
     out->packed_size = link->packed_size;
@@ -115,40 +136,61 @@ static cn_status fail_restarted(const cn_link *link, cn_error *err)
     CN_FAIL(CN_ERR_MISMATCH, err, "the robot at %s was restarted: connect again", link->endpoint);
 }
 
-/* Takes every State that is there; *newer: a frame newer than the last one was among them. */
-static cn_status drain_state(cn_link *link, bool *newer, cn_error *err)
+/* Takes the latest info, if a new one has come: is it still the same server? */
+static cn_status check_session(cn_link *link, cn_error *err)
+{
+    bool is_frame;
+    cn_wire_info info;
+    const void *packed;
+    uint32_t packed_size;
+    const int size = take_message(link, link->infos);
+    if (size >= 0) {
+        CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, NULL, &is_frame, &info,
+                                    NULL, &packed, &packed_size, err));
+        link->restarted = link->restarted || (!is_frame && info.session != link->info.session);
+    }
+    return link->restarted ? fail_restarted(link, err) : CN_OK;
+}
+
+/* Takes the latest frame; *newer: there is one, and it is newer than the last one seen. */
+static cn_status take_frame(cn_link *link, bool *newer, cn_error *err)
 {
     bool is_frame;
     cn_wire_info info;
     cn_wire_frame frame;
     const void *packed;
     uint32_t packed_size;
+    const int size = take_message(link, link->frames);
     *newer = false;
-    for (int size; (size = take_message(link, link->state)) >= 0;) {
-        CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, &link->info.plant,
-                                    &is_frame, &info, &frame, &packed, &packed_size, err));
-        if (!is_frame) {
-            link->restarted = link->restarted || info.session != link->info.session;
-        } else if (frame.sequence > link->last_frame) {
-            keep_frame(link, &frame, packed, packed_size);
-            *newer = true;
-        }
-    }
-    return link->restarted ? fail_restarted(link, err) : CN_OK;
+    if (size < 0)
+        return CN_OK;
+    CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, &link->info.plant, &is_frame,
+                                &info, &frame, &packed, &packed_size, err));
+    *newer = is_frame && frame.sequence > link->last_frame;
+    if (*newer)
+        keep_frame(link, &frame, packed, packed_size);
+    return CN_OK;
+}
+
+/* Takes the answers that nobody waits for: commands were refused. Left alone they would fill the
+ * queue, and the next reply would be lost. */
+static void take_refusals(cn_link *link)
+{
+    for (int i = 0; i < COMMAND_HWM && take_message(link, link->requests) >= 0; i++)
+        link->refused = true;
 }
 
 cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_error *err)
 {
-    bool newer;
-    /* Answers to commands that were refused: the frames tell it too. Left alone they would fill the
-     * queue, and the next reply would be lost. */
-    while (take_message(link, link->requests) >= 0)
-        ;
-    CN_TRY(drain_state(link, &newer, err));
-    while (!newer) {
-        CN_FAIL_IF(!wait_readable(link->state, deadline_ns), CN_ERR_TIMEOUT, err,
+    for (;;) {
+        bool newer;
+        take_refusals(link);
+        CN_TRY(check_session(link, err));
+        CN_TRY(take_frame(link, &newer, err));
+        if (newer)
+            break;
+        CN_FAIL_IF(!wait_readable(link->frames, NULL, deadline_ns), CN_ERR_TIMEOUT, err,
                    "no frame from the robot at %s", link->endpoint);
-        CN_TRY(drain_state(link, &newer, err));
     }
     give_frame(link, out);
     return CN_OK;
@@ -170,34 +212,65 @@ static cn_status send_request(cn_link *link, cn_wire_request *request, cn_error 
 /* What a refusal means: after a restart nothing of before is valid, and saying so helps most. */
 static cn_status fail_refused(cn_link *link, const cn_wire_reply *reply, cn_error *err)
 {
-    bool newer;
-    if (drain_state(link, &newer, NULL) == CN_ERR_MISMATCH)
+    if (check_session(link, NULL) == CN_ERR_MISMATCH)
         return fail_restarted(link, err);
     CN_FAIL(reply->mode == CN_WIRE_ESTOPPED ? CN_ERR_SAFETY : CN_ERR_REFUSED, err,
             "the robot at %s refuses: %s", link->endpoint, reply->error);
+}
+
+/* Learns how the connection is now. @return whether it broke since the last call */
+static bool follow_connection(cn_link *link)
+{
+    uint8_t event[6]; /* u16 event, u32 value; then a part with the address, of no use here */
+    uint8_t address[CN_WIRE_ENDPOINT];
+    bool broke = false;
+    while (zmq_recv(link->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
+        uint16_t what;
+        memcpy(&what, event, sizeof what);
+        zmq_recv(link->monitor, address, sizeof address, ZMQ_DONTWAIT);
+        link->broken = what == ZMQ_EVENT_DISCONNECTED;
+        broke = broke || link->broken;
+    }
+    return broke;
+}
+
+/* Waits until there is a message on the request socket, and takes it. A connection that breaks
+ * meanwhile has taken the request with it. */
+static cn_status wait_reply(cn_link *link, int64_t deadline, double wait_s, int *size,
+                            cn_error *err)
+{
+    while ((*size = take_message(link, link->requests)) < 0) {
+        CN_FAIL_IF(follow_connection(link), CN_ERR_TIMEOUT, err,
+                   "the connection to the robot at %s broke: is it still running?", link->endpoint);
+        CN_FAIL_IF(
+            !wait_readable(link->requests, link->monitor, deadline) && cn_clock_now() >= deadline,
+            CN_ERR_TIMEOUT, err, "the robot at %s has not answered for %g s: is it still running?",
+            link->endpoint, wait_s);
+    }
+    return CN_OK;
 }
 
 /* Sends a request and waits for its reply; a frame in it is kept. */
 static cn_status ask(cn_link *link, cn_wire_request *request, int wait_ms, cn_wire_reply *reply,
                      cn_error *err)
 {
+    follow_connection(link);
+    if (link->broken && wait_ms > RECONNECT_WAIT_MS)
+        wait_ms = RECONNECT_WAIT_MS;
     const int64_t deadline = cn_clock_now() + wait_ms * NS_PER_MS;
     cn_wire_info info;
     cn_wire_frame frame;
     const void *packed;
     uint32_t packed_size;
     CN_TRY(send_request(link, request, err));
-    do {
-        int size;
-        while ((size = take_message(link, link->requests)) < 0) {
-            const bool readable = wait_readable(link->requests, deadline);
-            CN_FAIL_IF(!readable && cn_clock_now() >= deadline, CN_ERR_TIMEOUT, err,
-                       "the robot at %s has not answered for %g s: is it still running?",
-                       link->endpoint, wait_ms * 1e-3);
-        }
+    for (int size;;) {
+        CN_TRY(wait_reply(link, deadline, wait_ms * 1e-3, &size, err));
         CN_TRY(cn_wire_unpack_reply(link->arena, link->in, (size_t)size, &link->info.plant, reply,
                                     &info, &frame, &packed, &packed_size, err));
-    } while (reply->id != request->id);
+        if (reply->id == request->id)
+            break;
+        link->refused = true;
+    }
     if (reply->error[0] != '\0')
         return fail_refused(link, reply, err);
     if (reply->has_frame)
@@ -308,10 +381,10 @@ static cn_status wait_for_info(cn_link *link, int timeout_ms, cn_error *err)
     uint32_t packed_size;
     bool is_frame = true;
     while (is_frame) {
-        const bool readable = wait_readable(link->state, deadline);
+        const bool readable = wait_readable(link->infos, NULL, deadline);
         CN_FAIL_IF(!readable && cn_clock_now() >= deadline, CN_ERR_TIMEOUT, err,
                    "no robot answers at %s: is `colonnade robot` running there?", link->endpoint);
-        const int size = take_message(link, link->state);
+        const int size = take_message(link, link->infos);
         if (size >= 0)
             CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, NULL, &is_frame,
                                         &link->info, NULL, &packed, &packed_size, err));
@@ -322,25 +395,37 @@ static cn_status wait_for_info(cn_link *link, int timeout_ms, cn_error *err)
     return CN_OK;
 }
 
+static cn_status open_sockets(cn_link *link, cn_error *err)
+{
+    const char *const events = "inproc://events";
+    link->context = zmq_ctx_new();
+    if (link->context) {
+        link->infos = open_socket(link, ZMQ_SUB);
+        link->frames = open_socket(link, ZMQ_SUB);
+        link->requests = open_socket(link, ZMQ_DEALER);
+        link->monitor = zmq_socket(link->context, ZMQ_PAIR);
+    }
+    if (!link->infos || !link->frames || !link->requests || !link->monitor ||
+        zmq_socket_monitor(link->requests, events,
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
+        zmq_connect(link->monitor, events) != 0)
+        return zmq_fail(link, "open sockets for", err);
+    return CN_OK;
+}
+
 static cn_status connect_sockets(cn_link *link, int timeout_ms, cn_error *err)
 {
     char requests[CN_WIRE_ENDPOINT];
-    link->context = zmq_ctx_new();
-    if (link->context) {
-        link->state = open_socket(link, ZMQ_SUB, STATE_HWM);
-        link->requests = open_socket(link, ZMQ_DEALER, COMMAND_HWM);
-    }
-    if (!link->state || !link->requests)
-        return zmq_fail(link, "open sockets for", err);
-    zmq_setsockopt(link->state, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_INFO, 1);
-    if (zmq_connect(link->state, link->endpoint) != 0)
+    zmq_setsockopt(link->infos, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_INFO, 1);
+    zmq_setsockopt(link->frames, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_FRAME, 1);
+    if (zmq_connect(link->infos, link->endpoint) != 0)
         return zmq_fail(link, "connect to", err);
     CN_TRY(wait_for_info(link, timeout_ms, err));
+    if (!link->info.lockstep && zmq_connect(link->frames, link->endpoint) != 0)
+        return zmq_fail(link, "connect to the frames of", err);
     CN_TRY(cn_endpoint_of_requests(link->endpoint, link->info.request_endpoint, requests, err));
     if (zmq_connect(link->requests, requests) != 0)
         return zmq_fail(link, "connect to the request socket of", err);
-    if (!link->info.lockstep)
-        zmq_setsockopt(link->state, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_FRAME, 1);
     return CN_OK;
 }
 
@@ -356,6 +441,7 @@ cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, c
     if (!link->in || !link->packed)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a link's messages");
     CN_TRY_CLEANUP(cn_arena_create(2 * MESSAGE_MAX, &link->arena, err));
+    CN_TRY_CLEANUP(open_sockets(link, err));
     CN_TRY_CLEANUP(connect_sockets(link, timeout_ms, err));
     *out = link;
     return CN_OK;
@@ -371,10 +457,10 @@ void cn_link_destroy(cn_link **link)
         return;
     cn_link *l = *link;
     release(l, RELEASE_WAIT_MS, NULL);
-    if (l->state)
-        zmq_close(l->state);
-    if (l->requests)
-        zmq_close(l->requests);
+    void *const sockets[] = {l->monitor, l->requests, l->frames, l->infos};
+    for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
+        if (sockets[i])
+            zmq_close(sockets[i]);
     if (l->context)
         zmq_ctx_term(l->context);
     cn_arena_destroy(&l->arena);

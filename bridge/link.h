@@ -18,7 +18,8 @@ typedef struct cn_frame {
     cn_arm_state state;
     uint64_t commands_refused;
     char last_refusal[128];
-    bool holding;       /* the server follows no command: none is valid, or it was e-stopped */
+    bool holding;       /* the server follows no command of ours: none is valid, it has refused one
+                           since the frame before, or it was e-stopped */
     bool estopped;      /* by an emergency stop, until a reset */
     const void *packed; /* the SensorFrame's bytes, valid until the next frame: for the log */
     uint32_t packed_size;
@@ -29,7 +30,8 @@ typedef struct cn_frame {
  * (version), CN_ERR_FORMAT (what comes from there is not ours).
  *
  * Whatever asks the robot for something later returns CN_ERR_REFUSED with the server's words,
- * CN_ERR_SAFETY while an emergency stop is latched, CN_ERR_TIMEOUT when no answer comes,
+ * CN_ERR_SAFETY while an emergency stop is latched, CN_ERR_TIMEOUT when no answer comes or
+ * the connection breaks (a robot that dies is noticed at once, however long it may take to answer),
  * CN_ERR_MISMATCH when the server was restarted since. */
 cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, cn_error *err);
 /* Releases the lease, closes the sockets. */
@@ -51,8 +53,8 @@ cn_status cn_link_command(cn_link *link, const cn_arm_command *command, uint64_t
                           int64_t valid_for_ns, uint64_t *sequence, cn_error *err);
 
 /* Real time: waits until deadline_ns (CLOCK_MONOTONIC) for a frame newer than the last one
- * returned, and returns the latest there is. @return CN_ERR_TIMEOUT when none came; CN_ERR_MISMATCH
- * when the server was restarted; CN_ERR_FORMAT. */
+ * returned, and returns the latest there is. @return CN_ERR_TIMEOUT when none came by then or
+ * before a signal; CN_ERR_MISMATCH when the server was restarted; CN_ERR_FORMAT. */
 cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_error *err);
 
 /* Lockstep: one command, one control period, one frame. */

@@ -104,7 +104,7 @@ static cn_status check_following(robot_env *self, cn_error *err)
     return CN_OK;
 }
 
-/* After a pause, for learning say, frames have piled up: the newest is the one before the command,
+/* After a pause, for learning say, frames have gone by: the newest is the one before the command,
  * or the next one found would be older than it. */
 static cn_status real_time_step(robot_env *self, const cn_arm_command *command, cn_error *err)
 {

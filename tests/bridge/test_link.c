@@ -4,6 +4,8 @@
 #include "bridge/wire.h"
 #include "tests/bridge/robot.h"
 
+#include <signal.h>
+#include <sys/wait.h>
 #include <zmq.h>
 
 #define PERIOD_S 0.02
@@ -111,6 +113,28 @@ static void test_link_frames_are_newer_each_time(void)
     cn_clock_sleep_until(cn_clock_now() + 200 * MS);
     CN_ASSERT_OK(cn_link_frame(link, 0, &frame, &err)); /* the latest of ten, at once */
     CU_ASSERT_TRUE(frame.sequence >= last + 5);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+/* More frames go by than any queue on the way holds. What is given afterwards is of now: the frame
+ * after it is the next one or the one after that, give or take a scheduler. */
+static void test_link_frame_after_a_long_pause_is_the_newest(void)
+{
+    enum { SCHEDULER = 50 /* periods of 2 ms */ };
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    robot_start(&r, false, 0.002);
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+    const uint64_t before = frame.sequence;
+    cn_clock_sleep_until(cn_clock_now() + 3 * CN_NS_PER_S);
+    CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+    const uint64_t first = frame.sequence;
+    CU_ASSERT_TRUE(first > before + 1000);
+    CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+    CU_ASSERT_TRUE(frame.sequence <= first + SCHEDULER);
     cn_link_destroy(&link);
     robot_end(&r);
 }
@@ -249,6 +273,110 @@ static void test_link_refused_command_shows_in_the_frames(void)
     robot_end(&r);
 }
 
+/* The arm may well be following somebody, or an older command of ours: a refusal still counts as
+ * holding, or a controller whose lease is gone would never know. */
+static void test_link_refused_command_counts_as_holding(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    uint64_t sequence;
+    const cn_arm_command good = robot_command(CN_COMMAND_POSITION, 0.1, 0, 0);
+    const cn_arm_command bad = robot_command(CN_COMMAND_POSITION, NAN, 0, 0);
+    robot_start(&r, false, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    CN_ASSERT_OK(cn_link_command(link, &good, 1, 4000 * MS, &sequence, &err));
+    do
+        CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+    while (frame.holding);
+    CN_ASSERT_OK(cn_link_command(link, &bad, 1, 4000 * MS, &sequence, &err));
+    do
+        CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+    while (frame.commands_refused == 0);
+    CU_ASSERT_TRUE(frame.holding);
+    CU_ASSERT_FALSE(frame.estopped);
+    CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + CN_NS_PER_S, &frame, &err));
+    CU_ASSERT_FALSE(frame.holding); /* the good one is followed still */
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
+static cn_status die(cn_plant *plant, const cn_arm_command *command, cn_error *err)
+{
+    (void)plant;
+    (void)command;
+    (void)err;
+    raise(SIGKILL);
+    return CN_OK;
+}
+
+/* A server in a process of its own, which dies in its first step. */
+static pid_t start_mortal(const char *endpoint)
+{
+    const pid_t child = fork();
+    if (child != 0)
+        return child;
+    static atomic_bool stop;
+    cn_server *server = NULL;
+    fake_arm arm = fake_arm_make(PERIOD_S);
+    arm.plant.command = die;
+    const cn_server_config config = {.endpoint = endpoint, .lockstep = true};
+    if (cn_server_create(&config, &arm.plant, &server, NULL) == CN_OK)
+        cn_server_run(server, &stop, NULL);
+    _exit(1);
+}
+
+static void test_link_notices_a_death_within_a_step(void)
+{
+    char endpoint[64], requests[80];
+    int how;
+    cn_error err = {0};
+    cn_frame frame;
+    cn_link *link = NULL;
+    const cn_arm_command command = robot_command(CN_COMMAND_POSITION, 0, 0, 0);
+    robot_path(endpoint, sizeof endpoint);
+    const pid_t child = start_mortal(endpoint);
+    CU_ASSERT_TRUE_FATAL(child > 0);
+    CN_ASSERT_OK(cn_link_connect(endpoint, 5000, &link, &err));
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    const int64_t start = cn_clock_now();
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "the connection to the robot at ipc://",
+                    cn_link_step(link, &command, &frame, &err));
+    CU_ASSERT_TRUE(cn_clock_now() - start < CN_NS_PER_S);
+    /* And with the connection broken before it asks: not much later. */
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "is it still running?",
+                    cn_link_step(link, &command, &frame, &err));
+    CU_ASSERT_TRUE(cn_clock_now() - start < 4 * CN_NS_PER_S);
+    cn_link_destroy(&link);
+    CU_ASSERT_EQUAL(waitpid(child, &how, 0), child);
+    CU_ASSERT_TRUE(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+    snprintf(requests, sizeof requests, "%s" CN_ENDPOINT_REQUEST, endpoint + strlen("ipc://"));
+    unlink(requests);
+    unlink(endpoint + strlen("ipc://"));
+    *strrchr(endpoint, '/') = '\0';
+    CU_ASSERT_EQUAL(rmdir(endpoint + strlen("ipc://")), 0);
+}
+
+/* Longer than every sign of life that the link waits for: no info and no frame comes meanwhile. */
+static void test_link_takes_a_long_step_for_no_death(void)
+{
+    robot r;
+    cn_error err = {0};
+    cn_frame frame;
+    const cn_arm_command command = robot_command(CN_COMMAND_POSITION, 0.1, 0, 0);
+    robot_start(&r, true, 0.05);
+    atomic_store(&r.arm.slow, true); /* 25 servo ticks of 3 periods */
+    cn_link *link = robot_link(&r);
+    CN_ASSERT_OK(cn_link_acquire(link, &err));
+    const int64_t start = cn_clock_now();
+    CN_ASSERT_OK(cn_link_step(link, &command, &frame, &err));
+    CU_ASSERT_TRUE(cn_clock_now() - start > 3500 * MS);
+    CU_ASSERT_EQUAL(frame.sequence, 1);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
 static void test_link_notices_a_restart(void)
 {
     robot r;
@@ -348,5 +476,9 @@ CN_TEST_MAIN("bridge.link", T(test_link_learns_the_robot), T(test_link_connects_
              T(test_link_packed_bytes_are_whole_messages), T(test_link_sequence_does_not_drift),
              T(test_link_second_controller_is_told_who_is_first),
              T(test_link_estop_has_its_own_status),
-             T(test_link_refused_command_shows_in_the_frames), T(test_link_notices_a_restart),
+             T(test_link_refused_command_shows_in_the_frames),
+             T(test_link_refused_command_counts_as_holding),
+             T(test_link_frame_after_a_long_pause_is_the_newest),
+             T(test_link_notices_a_death_within_a_step),
+             T(test_link_takes_a_long_step_for_no_death), T(test_link_notices_a_restart),
              T(test_link_refuses_strangers))
