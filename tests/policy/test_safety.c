@@ -298,8 +298,10 @@ static void test_safety_create_refuses_limits_that_limit_nothing(void)
                     cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
     bad = arm;
     bad.joints = 0;
-    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "an arm of 0 joints", cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
-    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a ramp of 0 s", cn_safety_create(arm.joint, arm.joints, 0, &safety, &err));
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "an arm of 0 joints",
+                    cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a ramp of 0 s",
+                    cn_safety_create(arm.joint, arm.joints, 0, &safety, &err));
     CU_ASSERT_PTR_NULL(safety);
 }
 
