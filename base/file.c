@@ -45,7 +45,8 @@ cleanup:
 cn_status cn_file_begin(const char *path, cn_file *out, cn_error *err)
 {
     *out = (cn_file){0};
-    CN_FAIL_IF(strlen(path) >= sizeof out->path, CN_ERR_ARGUMENT, err, "%s: path too long", path);
+    CN_FAIL_IF(strlen(path) >= sizeof out->path, CN_ERR_ARGUMENT, err,
+               "a path of %zu bytes is too long: %.64s...", strlen(path), path);
     strcpy(out->path, path);
     snprintf(out->temporary, sizeof out->temporary, "%s.writing-%ld", path, (long)getpid());
     out->stream = fopen(out->temporary, "wb");
@@ -102,7 +103,9 @@ void cn_file_abandon(cn_file *file)
 cn_status cn_file_make_folder(const char *path, cn_error *err)
 {
     char buffer[1024];
-    CN_FAIL_IF(strlen(path) >= sizeof buffer, CN_ERR_ARGUMENT, err, "%s: path too long", path);
+    CN_FAIL_IF(path[0] == '\0', CN_ERR_ARGUMENT, err, "a folder without a name");
+    CN_FAIL_IF(strlen(path) >= sizeof buffer, CN_ERR_ARGUMENT, err,
+               "a path of %zu bytes is too long: %.64s...", strlen(path), path);
     strcpy(buffer, path);
     for (char *p = buffer + 1;; p++) {
         if (*p != '/' && *p != '\0')
@@ -129,6 +132,7 @@ cn_status cn_file_resolve(const char *from, const char *relative, char *out, siz
         n = snprintf(out, size, "%s", relative);
     else
         n = snprintf(out, size, "%.*s/%s", (int)(slash - from), from, relative);
-    CN_FAIL_IF(n < 0 || (size_t)n >= size, CN_ERR_ARGUMENT, err, "%s: path too long", relative);
+    CN_FAIL_IF(n < 0 || (size_t)n >= size, CN_ERR_ARGUMENT, err,
+               "a path of %d bytes is too long for %zu: %.64s", n, size - 1, out);
     return CN_OK;
 }

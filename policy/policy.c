@@ -160,7 +160,12 @@ static uint64_t column_checksum(const cn_policy *p, int k)
     snprintf(prefix, sizeof prefix, "critic/%d/", k);
     const uint64_t critic = cn_params_checksum(p->params, prefix);
     const cn_normalizer *n = &p->normalizer[k];
+    const cn_policy_column *c = &p->column[k];
+    const int form[] = {c->groups, c->layers, (int)c->activation, (int)c->lateral};
     uint64_t hash = mix_bytes(actor, &critic, sizeof critic);
+    hash = mix_bytes(hash, form, sizeof form);
+    hash = mix_bytes(hash, c->group, (size_t)c->groups * sizeof c->group[0]);
+    hash = mix_bytes(hash, c->hidden, (size_t)c->layers * sizeof c->hidden[0]);
     hash = mix_bytes(hash, &n->count, sizeof n->count);
     hash = mix_bytes(hash, n->mean, (size_t)n->size * sizeof *n->mean);
     return mix_bytes(hash, n->square, (size_t)n->size * sizeof *n->square);

@@ -25,7 +25,7 @@ typedef struct cn_policy_column {
     float adapter_scale;
     float log_std; /* initial log standard deviation; for an identity start, at least */
     bool frozen;
-    uint64_t checksum;       /* of its parameters and normaliser, when frozen */
+    uint64_t checksum;       /* of its form, parameters and normaliser, when frozen */
     char task[CN_NAME];      /* where it was learned, */
     char task_file[CN_PATH]; /* its YAML, absolute, */
     char method[CN_NAME];    /* how: "ppo", "progressive", "finetune", "scratch" */
