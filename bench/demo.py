@@ -29,15 +29,12 @@ def run(title, *arguments):
     """Runs the program, lets its output through, returns its JSON."""
     print(f"\n== {title}\n$ colonnade {' '.join(show(a) if a.startswith('/') else a for a in arguments)}")
     sys.stdout.flush()
-    terminal = sys.stdout.isatty()
     process = subprocess.Popen([PROGRAM, *arguments, "--json"], stdout=subprocess.PIPE, text=True)
     last = ""
     for line in process.stdout:
         if last and not last.startswith("{"):
-            print("  " + last)
+            print("  " + last, flush=True)
         last = line.rstrip("\n")
-        if terminal:
-            sys.stdout.flush()
     process.wait()
     if not last.startswith("{"):
         print("  " + last)

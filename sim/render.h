@@ -6,10 +6,11 @@
 
 typedef struct cn_renderer cn_renderer;
 
-/* @param twin  borrowed; its model must outlive the renderer
+/* @param twin  borrowed; must outlive the renderer
  * @param width, height  pixels, 16..4096
  * @param camera  name of a camera of the model, or NULL for a free camera that frames the arm
- * @return CN_ERR_NOT_FOUND (camera, with those there are), CN_ERR_IO when EGL gives no context. */
+ * @return CN_ERR_ARGUMENT (size), CN_ERR_NOT_FOUND (camera, with those there are), CN_ERR_IO when
+ *         EGL gives no context, CN_ERR_MEMORY. */
 cn_status cn_renderer_create(cn_twin *twin, int width, int height, const char *camera,
                              cn_renderer **out, cn_error *err);
 void cn_renderer_destroy(cn_renderer **renderer);
