@@ -61,8 +61,8 @@ void cn_net_destroy(cn_net **net);
 /* Adds a column. Earlier columns are left as they are (freeze them with cn_net_freeze). Invalidates
  * graphs built on the same params.
  * @param rng  draws the initial weights
- * @return CN_ERR_ARGUMENT naming the field and its value; an identity start needs a column before
- * it and laterals. */
+ * @return CN_ERR_ARGUMENT naming the field and its value (an identity start needs a column before
+ *         it and laterals), CN_ERR_MEMORY. */
 cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth, cn_rng *rng,
                       cn_error *err);
 

@@ -212,6 +212,10 @@ cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err)
     for (int j = 0; j < task->joints; j++)
         CN_FAIL_IF(!isfinite(state->position[j]), CN_ERR_ARGUMENT, err,
                    "position of joint '%s' is %g", task->joint[j].about.name, state->position[j]);
+    for (int i = 0; i < 3 * task->tracked; i++)
+        CN_FAIL_IF(!isfinite(state->point[i / 3][i % 3]), CN_ERR_ARGUMENT, err,
+                   "point '%s' was measured at %g", task->track[i / 3].name,
+                   state->point[i / 3][i % 3]);
     mj_resetData(twin->model, twin->data);
     for (int j = 0; j < task->joints; j++)
         twin->data->qpos[task->joint[j].qpos] = state->position[j] - twin->gap.joint_zero_offset[j];

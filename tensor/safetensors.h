@@ -48,14 +48,15 @@ typedef struct cn_metadata_entry {
 
 /* Writes tensors and metadata. Names and keys must be unique and UTF-8. The data of wider types
  * comes first in the file, so that all of it is aligned.
- * @return CN_ERR_ARGUMENT, CN_ERR_IO; on failure the file that was there is untouched. */
+ * @return CN_ERR_ARGUMENT, CN_ERR_IO, CN_ERR_MEMORY; on failure the file that was there is
+ *         untouched. */
 cn_status cn_safetensors_write(const char *path, const cn_tensor_view *tensors, int count,
                                const cn_metadata_entry *metadata, int metadata_count,
                                cn_error *err);
 
 typedef struct cn_safetensors cn_safetensors;
 
-/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT with path and reason. */
+/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_MEMORY, CN_ERR_FORMAT with path and reason. */
 cn_status cn_safetensors_open(const char *path, cn_safetensors **out, cn_error *err);
 /* The same from memory (for fuzzing and tests); bytes are copied. */
 cn_status cn_safetensors_parse(const char *name, const void *bytes, size_t size,

@@ -239,6 +239,10 @@ static void test_twin_place_puts_it_where_it_was_measured(void)
     wanted.position[1] = NAN;
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "position of joint 'elbow' is nan",
                     cn_twin_place(twin, &wanted, &err));
+    wanted.position[1] = 0;
+    wanted.point[1][2] = NAN;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "point 'target' was measured at nan",
+                    cn_twin_place(twin, &wanted, &err));
     finish(twin);
 }
 
