@@ -85,5 +85,6 @@ int cli_robot(int argc, char **argv);
 int cli_control(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct {
     {"control", cli_control, "run a policy on a robot in real time"},
     {"replay", cli_replay, "verify, simulate, film or play back a logged episode"},
     {"inspect", cli_inspect, "say what is in a policy, a log or a task"},
+    {"bench", cli_bench, "measure the program itself"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

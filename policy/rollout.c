@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* log sqrt(2 pi) */
 #define LOG_SQRT_2PI 0.918938533204672742
 
@@ -19,7 +21,8 @@ typedef struct env_slot {
 typedef struct shard {
     int first, count; /* environments */
     cn_agent *agent;
-    float *observation; /* [count, O] current */
+    float *observation;                    /* [count, O] current */
+    int64_t environments_ns, inference_ns; /* of this run */
     cn_status status;
     cn_error error;
 } shard;
@@ -163,6 +166,16 @@ void cn_collector_restore(cn_collector *c, int env, const cn_collector_slot *slo
     c->slots[env].future = *slot;
 }
 
+cn_collector_time cn_collector_time_of(const cn_collector *c)
+{
+    cn_collector_time sum = {0};
+    for (int s = 0; s < c->shards; s++) {
+        sum.environments += (double)c->shard[s].environments_ns / (double)CN_NS_PER_S;
+        sum.inference += (double)c->shard[s].inference_ns / (double)CN_NS_PER_S;
+    }
+    return sum;
+}
+
 cn_rollout *cn_collector_rollout(cn_collector *c)
 {
     return &c->rollout;
@@ -266,10 +279,15 @@ static cn_status run_shard(cn_collector *c, shard *sh)
     cn_error *err = &sh->error;
     for (int i = 0; i < sh->count && !c->started; i++)
         CN_TRY(reset_env(c, sh->first + i, sh->observation + i * r->O, err));
+    sh->environments_ns = sh->inference_ns = 0;
     for (int t = 0; t < r->T; t++) {
+        const int64_t began = cn_clock_now();
         decide(c, sh, t);
+        const int64_t decided = cn_clock_now();
         for (int i = 0; i < sh->count; i++)
             CN_TRY(step_env(c, sh, i, t, err));
+        sh->inference_ns += decided - began;
+        sh->environments_ns += cn_clock_now() - decided;
     }
     cn_agent_forward(sh->agent, sh->observation, sh->count);
     memcpy(r->last_value + sh->first, cn_agent_value(sh->agent), (size_t)sh->count * sizeof(float));

@@ -69,6 +69,13 @@ typedef struct cn_collector_slot {
 cn_collector_slot cn_collector_slot_at(const cn_collector *collector, int env);
 void cn_collector_restore(cn_collector *collector, int env, const cn_collector_slot *slot);
 
+/* Thread time of the last run, s, summed over shards: inside environments, and inside the network.
+ */
+typedef struct cn_collector_time {
+    double environments, inference;
+} cn_collector_time;
+cn_collector_time cn_collector_time_of(const cn_collector *collector);
+
 /* What the last run brought; owned by the collector. */
 cn_rollout *cn_collector_rollout(cn_collector *collector);
 

@@ -142,6 +142,17 @@ static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
     return cn_tfevents_flush(r->events, err);
 }
 
+/* @param collecting, updating  s */
+static void split_time(const run *r, cn_train_progress *p, double collecting, double updating)
+{
+    const cn_collector_time spent = cn_collector_time_of(r->collector);
+    const double all = (collecting + updating) * r->job->threads;
+    p->environments = spent.environments / all;
+    p->inference = spent.inference / all;
+    p->update = updating * r->job->threads / all;
+    p->idle = 1.0 - p->environments - p->inference - p->update;
+}
+
 /* One rollout, one update, and what belongs to it. */
 static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_error *err)
 {
@@ -149,10 +160,13 @@ static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_erro
     const cn_rollout *rollout = cn_collector_rollout(r->collector);
     cn_episode_totals totals;
     CN_TRY(cn_collector_run(r->collector, &totals, err));
+    const int64_t collected = cn_clock_now();
     CN_TRY(cn_ppo_update(r->ppo, rollout, (double)p->steps / (double)p->total_steps, &p->ppo, err));
-    const int64_t steps = (int64_t)rollout->N * rollout->T;
+    const int64_t steps = (int64_t)rollout->N * rollout->T, updated = cn_clock_now();
     p->steps += steps;
-    p->steps_per_second = (double)steps * (double)CN_NS_PER_S / (double)(cn_clock_now() - began);
+    p->steps_per_second = (double)steps * (double)CN_NS_PER_S / (double)(updated - began);
+    split_time(r, p, (double)(collected - began) / (double)CN_NS_PER_S,
+               (double)(updated - collected) / (double)CN_NS_PER_S);
     p->episodes = totals.episodes;
     p->return_mean = totals.episodes ? totals.return_sum / (double)totals.episodes : NAN;
     p->success_rate = totals.episodes ? (double)totals.successes / (double)totals.episodes : NAN;

@@ -16,6 +16,10 @@ typedef struct cn_train_progress {
     double return_mean;         /* of them; NaN when there were none */
     double success_rate;        /* of them, with sampled actions; NaN when there were none */
     cn_ppo_stats ppo;
+    /* Where the last iteration's thread time went, as fractions of threads x its duration
+     * (evaluation not counted): environments, network, update (all threads are the update's while
+     * it runs), and waiting for the slowest shard. */
+    double environments, inference, update, idle;
     bool evaluated; /* this iteration ended with an evaluation: */
     cn_evaluation evaluation;
     bool best; /* and it was the best so far */
