@@ -457,6 +457,8 @@ void cn_link_destroy(cn_link **link)
         return;
     cn_link *l = *link;
     release(l, RELEASE_WAIT_MS, NULL);
+    if (l->requests) /* events end before their reader does: libzmq would wait for it */
+        zmq_socket_monitor(l->requests, NULL, 0);
     void *const sockets[] = {l->monitor, l->requests, l->frames, l->infos};
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
         if (sockets[i])
