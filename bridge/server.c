@@ -1,6 +1,6 @@
 /* The robot server: two sockets, one plant, two clocks. Requests are taken between servo ticks, or,
  * in lockstep, they are the ticks. The rules of who may command are in gate.c, the limits in
- * safety.c. */
+ * policy/safety.c. */
 #include "bridge/server.h"
 
 #include <assert.h>
@@ -16,11 +16,12 @@
 #include "bridge/endpoint.h"
 #include "bridge/gate.h"
 
-#define INFO_PERIOD_NS (CN_NS_PER_S / 5)
+#define INFO_PERIOD_NS    (CN_NS_PER_S / 5)
+#define SERVO_RATE_MAX_HZ 1e5 /* beyond it the clock has no period to sleep */
 
 enum {
-    REQUESTS_A_TICK = 64,        /* a flood of requests must not hold up the servo */
-    IDENTITY_MAX = 255,          /* bytes of a ROUTER identity */
+    REQUESTS_A_TICK = 64, /* a flood of them, or of subscriptions, must not hold up the servo */
+    IDENTITY_MAX = 255,   /* bytes of a ROUTER identity */
     ZMQ_MESSAGE_MAX = 64 * 1024, /* bytes; libzmq closes the connection of whoever sends more */
     ARENA_BYTES = 64 * 1024,     /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
     SOCKET_HWM = 256,            /* messages; ten seconds of frames for a client that pauses */
@@ -56,7 +57,9 @@ static cn_status check_plant(const cn_plant *plant, bool lockstep, cn_error *err
 {
     const cn_plant_info *info = &plant->info;
     const double ticks = info->control_period_s * info->servo_rate_hz;
-    CN_FAIL_IF(!(info->servo_rate_hz > 0 && ticks >= 1 && ticks <= 1e6), CN_ERR_ARGUMENT, err,
+    CN_FAIL_IF(!(info->servo_rate_hz > 0 && info->servo_rate_hz <= SERVO_RATE_MAX_HZ &&
+                 ticks >= 1 && ticks <= 1e6),
+               CN_ERR_ARGUMENT, err,
                "arm '%s': a servo rate of %g Hz does not go with a control period of %g s",
                info->arm, info->servo_rate_hz, info->control_period_s);
     CN_FAIL_IF(fabs(ticks - round(ticks)) > 1e-6 * ticks, CN_ERR_ARGUMENT, err,
@@ -181,11 +184,29 @@ void cn_server_destroy(cn_server **server)
 
 /* ---- Frames ---- */
 
+/* Reads the plant into the frame. What is no number ends here: the filter works from it, and would
+ * hand it to the arm. */
+static cn_status read_sensors(cn_server *server, cn_error *err)
+{
+    const cn_plant_info *info = &server->info.plant;
+    cn_arm_state *state = &server->frame.state;
+    CN_TRY(server->plant->read(server->plant, state, err));
+    for (int j = 0; j < info->joints; j++)
+        CN_FAIL_IF(!isfinite(state->position[j]) || !isfinite(state->velocity[j]) ||
+                       !isfinite(state->effort[j]),
+                   CN_ERR_FORMAT, err,
+                   "arm '%s': joint '%s' reads position %g, velocity %g, effort %g: check its "
+                   "sensors",
+                   info->arm, info->joint[j].name, state->position[j], state->velocity[j],
+                   state->effort[j]);
+    return CN_OK;
+}
+
 static cn_status take_frame(cn_server *server, cn_error *err)
 {
     cn_wire_frame *frame = &server->frame;
     const cn_gate *gate = &server->gate;
-    CN_TRY(server->plant->read(server->plant, &frame->state, err));
+    CN_TRY(read_sensors(server, err));
     cn_safety_measure(server->safety, &frame->state, server->info.plant.control_period_s);
     frame->sequence++;
     frame->applied = gate->applied;
@@ -211,8 +232,11 @@ static void publish_info(cn_server *server)
     const int64_t now = cn_clock_now();
     uint8_t subscription[16];
     bool due = now >= server->info_due_ns;
-    while (zmq_recv(server->state, subscription, sizeof subscription, ZMQ_DONTWAIT) > 0)
+    for (int i = 0; i < REQUESTS_A_TICK; i++) {
+        if (zmq_recv(server->state, subscription, sizeof subscription, ZMQ_DONTWAIT) <= 0)
+            break;
         due = due || subscription[0] == 1;
+    }
     if (!due)
         return;
     server->info_due_ns = now + INFO_PERIOD_NS;
@@ -247,7 +271,7 @@ static cn_status reset(cn_server *server, const cn_wire_request *request, cn_err
     if (plant->reset) {
         CN_TRY(plant->reset(plant, request->seed, request->goal_only, err));
         if (!request->goal_only) {
-            CN_TRY(plant->read(plant, &server->frame.state, err));
+            CN_TRY(read_sensors(server, err));
             cn_safety_begin(server->safety, &server->frame.state);
         }
     }
@@ -335,8 +359,10 @@ static void answer(cn_server *server, const uint8_t *identity, int identity_size
     const size_t size = cn_wire_pack_reply(reply, reply->has_info ? &server->info : NULL,
                                            reply->has_frame ? &server->frame : NULL,
                                            &server->info.plant, server->out);
-    zmq_send(server->requests, identity, (size_t)identity_size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(server->requests, server->out, size, ZMQ_DONTWAIT);
+    /* A body that went out alone would be taken for an identity. */
+    if (zmq_send(server->requests, identity, (size_t)identity_size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >=
+        0)
+        zmq_send(server->requests, server->out, size, ZMQ_DONTWAIT);
 }
 
 /* One request, if there is one. A Command that passes has no answer. A plant that fails ends the
@@ -408,24 +434,28 @@ static void sleep_to_next(cn_server *server, int64_t *deadline)
     cn_clock_sleep_until(*deadline);
 }
 
+/* Stops the arm smoothly, also after a failure: a plant that cannot be read may still be commanded.
+ */
 static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_error *err)
 {
     int64_t deadline = cn_clock_now();
-    for (uint64_t tick = 0; !atomic_load(stop); tick++) {
-        CN_TRY(real_time_tick(server, tick, err));
+    cn_status status = CN_OK;
+    for (uint64_t tick = 0; status == CN_OK && !atomic_load(stop); tick++) {
+        status = real_time_tick(server, tick, err);
         sleep_to_next(server, &deadline);
     }
     const int braking = (int)ceil(CN_SAFETY_RAMP_S / server->servo_period_s) + 1;
-    for (int tick = 0; tick < braking; tick++) {
-        CN_TRY(servo_tick(server, NULL, err));
+    cn_status braked = CN_OK;
+    for (int tick = 0; braked == CN_OK && tick < braking; tick++) {
+        braked = servo_tick(server, NULL, status == CN_OK ? err : NULL);
         sleep_to_next(server, &deadline);
     }
-    return CN_OK;
+    return status == CN_OK ? braked : status;
 }
 
 cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err)
 {
-    CN_TRY(server->plant->read(server->plant, &server->frame.state, err));
+    CN_TRY(read_sensors(server, err));
     cn_safety_begin(server->safety, &server->frame.state);
     return server->lockstep ? run_lockstep(server, stop, err) : run_real_time(server, stop, err);
 }

@@ -1,6 +1,7 @@
 /* The robot server: the only one who talks to a plant. It publishes frames, takes requests, and
  * lets a command through only if its sender holds the lease, it is newer than the last, still
- * valid, finite, and within the limits (bridge/safety.h). Silence ends in a smooth stop. */
+ * valid and finite; what passes is kept within the limits (policy/safety.h). Silence ends in a
+ * smooth stop. */
 #ifndef CN_BRIDGE_SERVER_H
 #define CN_BRIDGE_SERVER_H
 
@@ -33,14 +34,17 @@ typedef struct cn_server_stats {
  * one; an ipc request socket is the state path + ".request". An ipc path that a living server holds
  * is refused.
  * @param plant  borrowed; its control period must be a whole number of servo periods
- * @return CN_ERR_ARGUMENT (not an endpoint; a plant without limits, or one that cannot go in
- * lockstep), CN_ERR_IO (address in use, no permission), CN_ERR_MEMORY. */
+ * @return CN_ERR_ARGUMENT (not an endpoint; a plant without limits, with rates that do not go
+ * together, or one that cannot go in lockstep), CN_ERR_IO (address in use, no permission),
+ * CN_ERR_MEMORY. */
 cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_server **out,
                            cn_error *err);
 void cn_server_destroy(cn_server **server);
 
-/* Serves until *stop becomes true; in real time it stops the arm smoothly before it returns.
- * @return the plant's failure, if it had one; whoever asked for the motion has been told. */
+/* Serves until *stop becomes true or the plant fails; in real time it stops the arm smoothly before
+ * it returns, as long as the plant takes commands.
+ * @return the plant's failure, if it had one; whoever asked for the motion has been told.
+ * CN_ERR_FORMAT: it read what is no number. */
 cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err);
 
 /* To be read by the thread that runs the server, or after it. */

@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "bridge/robot_env.h"
-#include "policy/safety.h"
 #include "bridge/server.h"
+#include "policy/safety.h"
 #include "tests/test.h"
 
 #define ARM_LAG_S 0.02
@@ -30,12 +30,17 @@ typedef struct fake_arm {
     _Atomic double fastest; /* largest |commanded speed| of the last command */
     cn_status fail;         /* what advance returns */
     atomic_bool slow;       /* every command takes three control periods */
+    atomic_bool deaf;       /* reading fails */
+    atomic_bool mad;        /* a joint reads what is no number */
 } fake_arm;
 
 static inline cn_status fake_read(cn_plant *plant, cn_arm_state *out, cn_error *err)
 {
-    (void)err;
-    *out = ((fake_arm *)plant)->state;
+    fake_arm *arm = (fake_arm *)plant;
+    CN_FAIL_IF(atomic_load(&arm->deaf), CN_ERR_IO, err, "the fake arm's sensors broke");
+    *out = arm->state;
+    if (atomic_load(&arm->mad))
+        out->position[1] = NAN;
     return CN_OK;
 }
 

@@ -438,21 +438,54 @@ static void test_server_stops_the_arm_when_its_controller_is_killed(void)
     robot_free(&r);
 }
 
-static void test_server_stops_the_arm_before_it_ends(void)
+/* Starts a robot and sets it in motion for longer than the test lasts. */
+static void start_moving(robot *r)
 {
-    robot r;
     client c;
-    robot_start(&r, false, PERIOD_S);
-    client_open(&c, &r);
+    robot_start(r, false, PERIOD_S);
+    client_open(&c, r);
     ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
     cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.3);
     command.command.valid_for_ns = 4000 * MS;
     client_send(&c, command);
     CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
     pause_ms(60);
-    CU_ASSERT_TRUE(atomic_load(&r.arm.fastest) > 0.1);
+    CU_ASSERT_TRUE(atomic_load(&r->arm.fastest) > 0.1);
     client_close(&c);
+}
+
+static void test_server_stops_the_arm_before_it_ends(void)
+{
+    robot r;
+    start_moving(&r);
     robot_stop(&r);
+    CU_ASSERT_EQUAL(r.status, CN_OK);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
+static void test_server_stops_the_arm_when_its_sensors_break(void)
+{
+    robot r;
+    start_moving(&r);
+    atomic_store(&r.arm.deaf, true);
+    pthread_join(r.thread, NULL); /* by itself */
+    CU_ASSERT_EQUAL(r.status, CN_ERR_IO);
+    CU_ASSERT_STRING_EQUAL(r.failure.message, "the fake arm's sensors broke");
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
+static void test_server_stops_the_arm_when_a_joint_reads_no_number(void)
+{
+    robot r;
+    start_moving(&r);
+    atomic_store(&r.arm.mad, true);
+    pthread_join(r.thread, NULL);
+    CU_ASSERT_EQUAL(r.status, CN_ERR_FORMAT);
+    ASSERT_SAYS("arm 'fake': joint 'wrist' reads position nan", r.failure.message);
     CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
     CU_ASSERT_EQUAL(r.arm.broken, 0);
     robot_free(&r);
@@ -532,6 +565,10 @@ static void test_server_refuses_bad_plants(void)
                     cn_server_create(&config, &arm.plant, &server, &err));
     arm = fake_arm_make(0.0205);
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "is 10.25 servo periods",
+                    cn_server_create(&config, &arm.plant, &server, &err));
+    arm = fake_arm_make(1e-4);
+    arm.plant.info.servo_rate_hz = 1e10; /* a period of 0 ns */
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a servo rate of 1e+10 Hz does not go with",
                     cn_server_create(&config, &arm.plant, &server, &err));
     arm = fake_arm_make(PERIOD_S);
     arm.plant.info.joint[0].velocity = 0;
@@ -618,6 +655,8 @@ CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_
              T(test_server_estop_stops_a_moving_arm),
              T(test_server_stops_the_arm_when_its_controller_is_killed),
              T(test_server_stops_the_arm_before_it_ends),
+             T(test_server_stops_the_arm_when_its_sensors_break),
+             T(test_server_stops_the_arm_when_a_joint_reads_no_number),
              T(test_server_counts_late_ticks_and_skips_them),
              T(test_server_tells_the_asker_and_ends_when_the_plant_fails),
              T(test_server_refuses_bad_endpoints), T(test_server_refuses_bad_plants),
