@@ -330,12 +330,19 @@ static int keep(void *items, int count, size_t size, uint64_t from, uint64_t to)
     return kept;
 }
 
+/* The log time `seconds` after another, as far as log times go. */
+static uint64_t time_after(uint64_t from, double seconds)
+{
+    const double ns = seconds * 1e9;
+    return ns < (double)(UINT64_MAX - from) ? from + (uint64_t)ns : UINT64_MAX;
+}
+
 void cn_episode_trim(cn_episode *e, double start_s, double duration_s)
 {
     if (e->frames == 0)
         return;
-    const uint64_t from = e->frame[0].log_time_ns + (uint64_t)(start_s * 1e9);
-    const uint64_t to = isfinite(duration_s) ? from + (uint64_t)(duration_s * 1e9) : UINT64_MAX;
+    const uint64_t from = time_after(e->frame[0].log_time_ns, start_s);
+    const uint64_t to = time_after(from, duration_s);
     e->frames = keep(e->frame, e->frames, sizeof *e->frame, from, to);
     e->commands = keep(e->command, e->commands, sizeof *e->command, from, to);
     e->steps = keep(e->step, e->steps, sizeof *e->step, from, to);

@@ -366,7 +366,11 @@ cn_status cn_mcap_channel(cn_mcap_writer *w, uint16_t schema, const char *topic,
     CN_FAIL_IF(w->channels == UINT16_MAX, CN_ERR_ARGUMENT, err, "%s: more than %d channels",
                w->path, UINT16_MAX);
     channel *grown = realloc(w->channel, (w->channels + 1u) * sizeof *grown);
-    CN_FAIL_IF(!grown, CN_ERR_MEMORY, err, "%s: no memory for channel '%s'", w->path, topic);
+    if (!grown)
+        return settle(w,
+                      cn_error_set(&w->failure, CN_ERR_MEMORY, __FILE__, __LINE__,
+                                   "%s: no memory for channel '%s'", w->path, topic),
+                      err);
     w->channel = grown;
     bytes *const records = &w->channel_records;
     const size_t start = records->size;

@@ -30,8 +30,9 @@ typedef struct cn_play_report {
 } cn_play_report;
 
 /* Plays logged commands to a robot: first moves gently to the first logged pose, then sends each
- * command at its logged time divided by rate. Time is counted in the robot's control periods, so
- * that real time and lockstep play alike. Takes the lease, and gives it back: the arm then holds.
+ * command when it is due: as many of the robot's control periods after the first as lay between the
+ * frames that the two answered, divided by rate. So real time and lockstep play alike. Takes the
+ * lease, and gives it back: the arm then holds.
  * @param rate   > 0; above 1 commands are passed over, below 1 they are repeated
  * @param speed  of the gentle motion: fraction of each joint's velocity limit, above 0, at most 1
  * @param stop   borrowed; NULL: never

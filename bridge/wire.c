@@ -427,7 +427,12 @@ static cn_status read_points(const pb_frame *m, const cn_plant_info *plant, cn_a
                 found = m->vectors[k];
         CN_FAIL_IF(!found || found->n_value != 3, CN_ERR_FORMAT, err,
                    "a frame without three values for the tracked point '%s'", plant->point[i]);
-        memcpy(out->point[i], found->value, sizeof out->point[i]);
+        for (int k = 0; k < 3; k++) {
+            CN_FAIL_IF(!isfinite(found->value[k]), CN_ERR_FORMAT, err,
+                       "a frame whose tracked point '%s' has a coordinate of %g", plant->point[i],
+                       found->value[k]);
+            out->point[i][k] = found->value[k];
+        }
     }
     return CN_OK;
 }

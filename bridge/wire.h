@@ -1,6 +1,7 @@
 /* The messages of proto/robot.proto as plain structs. Packing writes into a buffer of the caller's;
  * unpacking takes its memory from an arena that cannot grow, so a hostile message costs an error
- * and no more. Neither allocates. Strings from outside become printable ASCII, cut to their field.
+ * and no more. Neither allocates. Sensor values that are no numbers are an error too. Strings from
+ * outside become printable ASCII, cut to their field.
  */
 #ifndef CN_BRIDGE_WIRE_H
 #define CN_BRIDGE_WIRE_H

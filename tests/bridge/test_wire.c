@@ -177,6 +177,10 @@ static void test_wire_refuses_frames_that_do_not_fit(void)
     frame.state.velocity[1] = NAN;
     size = cn_wire_pack_frame(&frame, &plant, out);
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "velocity of joint 1 is nan", read_state(&r, out, size, &err));
+    frame = some_frame();
+    frame.state.point[0][2] = INFINITY;
+    size = cn_wire_pack_frame(&frame, &plant, out);
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "has a coordinate of inf", read_state(&r, out, size, &err));
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "neither an info nor a frame", read_state(&r, out, 0, &err));
     cn_arena_destroy(&r.arena);
 }
