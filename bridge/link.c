@@ -184,9 +184,9 @@ cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_er
 {
     for (;;) {
         bool newer;
-        take_refusals(link);
         CN_TRY(check_session(link, err));
         CN_TRY(take_frame(link, &newer, err));
+        take_refusals(link); /* after the frame, which follows them */
         if (newer)
             break;
         CN_FAIL_IF(!wait_readable(link->frames, NULL, deadline_ns), CN_ERR_TIMEOUT, err,
