@@ -25,10 +25,11 @@ typedef struct fake_arm {
     cn_plant plant;
     cn_arm_state state;
     double commanded[3], speed[3]; /* by the last command */
-    uint64_t commands, broken, resets, goals;
-    uint64_t seed;          /* of the last reset */
+    /* Written by the server's thread, read by the test's, or the other way round: */
+    _Atomic uint64_t commands, broken, resets, goals;
+    _Atomic uint64_t seed;  /* of the last reset */
     _Atomic double fastest; /* largest |commanded speed| of the last command */
-    cn_status fail;         /* what advance returns */
+    _Atomic cn_status fail; /* what advance returns */
     atomic_bool slow;       /* every command takes three control periods */
     atomic_bool deaf;       /* reading fails */
     atomic_bool mad;        /* a joint reads what is no number */
@@ -79,7 +80,8 @@ static inline cn_status fake_advance(cn_plant *plant, double seconds, cn_error *
 {
     fake_arm *arm = (fake_arm *)plant;
     cn_arm_state *s = &arm->state;
-    CN_FAIL_IF(arm->fail != CN_OK, arm->fail, err, "the fake arm broke");
+    const cn_status fail = atomic_load(&arm->fail);
+    CN_FAIL_IF(fail != CN_OK, fail, err, "the fake arm broke");
     s->time_s += seconds;
     for (int j = 0; j < 3; j++) {
         s->velocity[j] = (arm->commanded[j] - s->position[j]) / ARM_LAG_S;
