@@ -1,7 +1,6 @@
 /* The common part of `train` and `adapt`. */
 #include "cli/learning.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,37 +112,52 @@ cn_policy_column cli_learning_column(const cli_learning *options, const cn_train
     return c;
 }
 
-/* "success 93 %" or "success  - ". */
-static void percent(double fraction, char out[16])
+/* What the progress line shows when an iteration brought nothing new: the last that was seen. */
+typedef struct seen {
+    bool episodes, evaluation;
+    double return_mean, success_rate; /* of the episodes that ended last */
+    double evaluated;                 /* success of the last evaluation */
+} seen;
+
+/* "  return 12.34  success  93%  eval 100% (best)", as far as it is known. */
+static void results(const seen *s, const cn_train_progress *p, char *out, size_t size)
 {
-    if (isnan(fraction))
-        snprintf(out, 16, "  -");
-    else
-        snprintf(out, 16, "%3.0f%%", 100.0 * fraction);
+    int used = 0;
+    out[0] = '\0';
+    if (s->episodes)
+        used = snprintf(out, size, "  return %8.2f  success %3.0f%%", s->return_mean,
+                        100.0 * s->success_rate);
+    if (s->evaluation)
+        snprintf(out + used, size - (size_t)used, "  eval %3.0f%%%s", 100.0 * s->evaluated,
+                 p->evaluated && p->best ? " (best)" : "");
 }
 
 static void show(void *ctx, const cn_train_progress *p)
 {
-    double *evaluated = ctx; /* success of the last evaluation */
-    char bar[32], left[24], success[16], eval[16];
+    seen *s = ctx;
+    char bar[32], left[24], words[96];
     const double fraction = (double)p->steps / (double)p->total_steps;
-    if (p->evaluated)
-        *evaluated = p->evaluation.success_rate;
+    if (p->episodes > 0) {
+        s->episodes = true;
+        s->return_mean = p->return_mean;
+        s->success_rate = p->success_rate;
+    }
+    if (p->evaluated) {
+        s->evaluation = true;
+        s->evaluated = p->evaluation.success_rate;
+    }
+    results(s, p, words, sizeof words);
     cli_bar(fraction, 20, bar);
     cli_duration(p->seconds * (1.0 / fraction - 1.0), left, sizeof left);
-    percent(p->success_rate, success);
-    percent(*evaluated, eval);
-    cli_progress(p->evaluated,
-                 "%s %8lld steps  %6.0f/s  return %8.2f  success %s  eval %s%s  %s left", bar,
-                 (long long)p->steps, p->steps_per_second, p->return_mean, success, eval,
-                 p->evaluated && p->best ? " (best)" : "", fraction < 1.0 ? left : "0s");
+    cli_progress(p->evaluated || fraction >= 1.0, "%s %8lld steps  %6.0f/s%s  %s left", bar,
+                 (long long)p->steps, p->steps_per_second, words, fraction < 1.0 ? left : "0s");
 }
 
 cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
                            cn_policy *policy, cn_make_env *make_env, void *make_env_ctx,
                            int threads, cn_train_report *run, cn_error *err)
 {
-    double evaluated = NAN;
+    seen last = {0};
     const cn_train_job job = {
         .policy = policy,
         .config = config,
@@ -155,7 +169,7 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
         .make_env_ctx = make_env_ctx,
         .stop = cli_stop(),
         .progress = show,
-        .progress_ctx = &evaluated,
+        .progress_ctx = &last,
     };
     const cn_status status = cn_train(&job, run, err);
     cli_progress_end();

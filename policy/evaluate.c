@@ -35,6 +35,9 @@ struct cn_evaluator {
     long episodes;
     uint64_t seed;
     const atomic_bool *stop;
+    atomic_long ended, successes;
+    cn_evaluation_watch *watch; /* NULL: nobody */
+    void *watch_ctx;
 };
 
 cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_env *make,
@@ -120,6 +123,21 @@ static cn_status run_episode(const cn_evaluator *e, shard *sh, long number, epis
     return CN_OK;
 }
 
+void cn_evaluator_watch(cn_evaluator *e, cn_evaluation_watch *watch, void *ctx)
+{
+    e->watch = watch;
+    e->watch_ctx = ctx;
+}
+
+/* After an episode of shard s. Shard 0 speaks for all: a shard is run by one thread at a time. */
+static void tell(cn_evaluator *e, int s, const episode_result *result)
+{
+    const long ended = atomic_fetch_add(&e->ended, 1) + 1;
+    const long successes = atomic_fetch_add(&e->successes, result->success) + result->success;
+    if (e->watch && s == 0)
+        e->watch(e->watch_ctx, ended, successes, e->episodes);
+}
+
 static void run_shard(void *ctx, int s)
 {
     cn_evaluator *e = ctx;
@@ -132,6 +150,8 @@ static void run_shard(void *ctx, int s)
                                       "stopped after %ld of %ld episodes", n, e->episodes);
         else
             sh->status = run_episode(e, sh, n, &e->results[n]);
+        if (sh->status == CN_OK)
+            tell(e, s, &e->results[n]);
     }
 }
 
@@ -183,6 +203,8 @@ cn_status cn_evaluator_run(cn_evaluator *e, long episodes, uint64_t seed, const 
     e->episodes = episodes;
     e->seed = seed;
     e->stop = stop;
+    atomic_store(&e->ended, 0);
+    atomic_store(&e->successes, 0);
     cn_pool_run(e->pool, e->shards, run_shard, e);
     for (int s = 0; s < e->shards && status == CN_OK; s++) {
         status = e->shard[s].status;

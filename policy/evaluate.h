@@ -34,6 +34,11 @@ void cn_evaluator_destroy(cn_evaluator **evaluator);
 cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int column,
                                cn_error *err);
 
+/* Has `watch` called again and again during a run, from one thread: how many episodes have ended,
+ * how many of them succeeded. NULL: no more. */
+typedef void cn_evaluation_watch(void *ctx, long ended, long successes, long episodes);
+void cn_evaluator_watch(cn_evaluator *evaluator, cn_evaluation_watch *watch, void *ctx);
+
 /* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone.
  * @param stop  NULL, or ends the evaluation after the episodes under way when true:
  *              CN_ERR_CANCELLED

@@ -145,6 +145,43 @@ static void test_against_a_policy_of_another_arm(void)
     setting_destroy(&s);
 }
 
+typedef struct watched {
+    long calls, ended, successes, episodes;
+    bool grows; /* every call has told of more episodes than the one before */
+} watched;
+
+static void watch(void *ctx, long ended, long successes, long episodes)
+{
+    watched *w = ctx;
+    w->grows = (w->calls == 0 || w->grows) && ended > w->ended && successes <= ended;
+    w->calls++;
+    w->ended = ended;
+    w->successes = successes;
+    w->episodes = episodes;
+}
+
+/* With one environment every episode is told of, and the last call has all of them. */
+static void test_watching(void)
+{
+    setting s = {.world = {.unreachable = true, .step_limit = 3}};
+    watched w = {0};
+    setting_create(&s, 1, 1);
+    cn_evaluator_watch(s.evaluator, watch, &w);
+    evaluate(&s, EPISODES, 1);
+    CU_ASSERT_EQUAL(w.calls, EPISODES);
+    CU_ASSERT_TRUE(w.grows);
+    CU_ASSERT_EQUAL(w.ended, EPISODES);
+    CU_ASSERT_EQUAL(w.successes, 0);
+    CU_ASSERT_EQUAL(w.episodes, EPISODES);
+    w = (watched){0};
+    evaluate(&s, EPISODES, 1); /* a run of its own counts from the start */
+    CU_ASSERT_EQUAL(w.ended, EPISODES);
+    cn_evaluator_watch(s.evaluator, NULL, NULL);
+    evaluate(&s, EPISODES, 1);
+    CU_ASSERT_EQUAL(w.calls, EPISODES);
+    setting_destroy(&s);
+}
+
 /* ---- Failures ---- */
 
 static void test_stop(void)
@@ -229,4 +266,5 @@ static void test_wilson_interval(void)
 CN_TEST_MAIN("policy.evaluate", T(test_truncated_episodes), T(test_episodes_are_numbered),
              T(test_other_seeds_are_other_episodes), T(test_threads_do_not_change_bits),
              T(test_against_the_same_and_another_column), T(test_against_a_policy_of_another_arm),
-             T(test_stop), T(test_failing_environment), T(test_refusals), T(test_wilson_interval))
+             T(test_watching), T(test_stop), T(test_failing_environment), T(test_refusals),
+             T(test_wilson_interval))
