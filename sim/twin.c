@@ -291,6 +291,13 @@ static void run_steps(void *ctx)
     }
 }
 
+/* How often contacts or constraints found no place in the model's memory and were left out. */
+static int left_out(const cn_twin *twin)
+{
+    const mjWarningStat *warning = twin->data->warning;
+    return warning[mjWARN_CONTACTFULL].number + warning[mjWARN_CNSTRFULL].number;
+}
+
 cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
 {
     static const struct {
@@ -304,12 +311,18 @@ cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
     if (advance.steps < 1)
         advance.steps = 1;
     twin->kinematics_old = true;
+    const int left_out_before = left_out(twin);
     CN_TRY(cn_mujoco_try(run_steps, &advance, err));
     for (size_t i = 0; i < sizeof diverged / sizeof diverged[0]; i++)
         CN_FAIL_IF(twin->data->warning[diverged[i].warning].number > 0, CN_ERR_PHYSICS, err,
                    "%s: %s is not a usable number at %g s; a smaller timestep or softer actuators "
                    "may help",
                    twin->task->path, diverged[i].words, twin->data->time);
+    CN_FAIL_IF(
+        left_out(twin) > left_out_before, CN_ERR_PHYSICS, err,
+        "%s: contacts were left out at %g s, because %zu bytes hold no more of them; give the "
+        "model more with <size memory=\"...\"/>",
+        twin->task->path, twin->data->time, (size_t)twin->model->narena);
     return CN_OK;
 }
 

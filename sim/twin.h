@@ -34,7 +34,8 @@ cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err)
 void cn_twin_command(cn_twin *twin, const cn_arm_command *command);
 
 /* Simulates `seconds` (rounded to whole physics steps; at least one).
- * @return CN_ERR_PHYSICS when the simulation diverged. */
+ * @return CN_ERR_PHYSICS when the simulation diverged, or left out contacts because the model's
+ * memory holds no more. */
 cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err);
 
 /* Reads the sensors, gap included. */

@@ -260,6 +260,22 @@ static void test_twin_reports_divergence_and_recovers(void)
     finish(twin);
 }
 
+/* A hundred balls fall on a floor, and the model's memory has room for the contacts of a few. */
+static void test_twin_reports_contacts_that_are_left_out(void)
+{
+    static char balls[16384] = "<size memory='120K'/><worldbody><geom type='plane' size='9 9 1'/>";
+    size_t used = strlen(balls);
+    for (int i = 0; i < 100; i++)
+        used += (size_t)snprintf(balls + used, sizeof balls - used,
+                                 "<body pos='%g %g 0.2'><freejoint/><geom size='0.05'/></body>",
+                                 1 + 0.2 * (i % 10), 0.2 * (i / 10));
+    snprintf(balls + used, sizeof balls - used, "</worldbody>");
+    cn_twin *twin = make("<size memory='1M'/>", balls);
+    CN_ASSERT_OK(cn_twin_advance(twin, 0.05, &err)); /* in the air */
+    CN_ASSERT_FAILS(CN_ERR_PHYSICS, "contacts were left out", cn_twin_advance(twin, 1, &err));
+    finish(twin);
+}
+
 CN_TEST_MAIN("sim.twin", T(test_twin_reset_covers_its_distribution),
              T(test_twin_draws_targets_in_box_and_shell),
              T(test_twin_reports_an_empty_distribution), T(test_twin_forgets_its_past),
@@ -267,4 +283,5 @@ CN_TEST_MAIN("sim.twin", T(test_twin_reset_covers_its_distribution),
              T(test_twin_position_servos_follow), T(test_twin_velocity_servos_follow),
              T(test_twin_motors_push), T(test_twin_retarget_leaves_the_motion_alone),
              T(test_twin_place_puts_it_where_it_was_measured),
-             T(test_twin_reports_divergence_and_recovers))
+             T(test_twin_reports_divergence_and_recovers),
+             T(test_twin_reports_contacts_that_are_left_out))
