@@ -284,7 +284,7 @@ static void test_gap_of_the_reach_arm_loads(void)
     CN_ASSERT_OK(cn_gap_load(CN_SOURCE_DIR "/scenes/gaps/miscalibrated.yaml", task, &gap, &err));
     CU_ASSERT_EQUAL(gap.action_delay, 0);
     CN_ASSERT_OK(cn_gap_load(CN_SOURCE_DIR "/scenes/gaps/delayed.yaml", task, &gap, &err));
-    CU_ASSERT_EQUAL(gap.action_delay, 1);
+    CU_ASSERT_EQUAL(gap.action_delay, 2);
     CN_ASSERT_OK(cn_gap_load(CN_SOURCE_DIR "/scenes/gaps/mild.yaml", task, &gap, &err));
     CU_ASSERT_EQUAL(gap.action_delay, 0);
     cn_task_destroy(&task);
