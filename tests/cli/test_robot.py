@@ -78,6 +78,18 @@ def test_adapting_over_ipc_leaves_the_first_column_as_it_was():
     assert other["actions_different"] > 0, other
 
 
+def test_a_gapless_twin_over_the_wire_is_the_simulation_to_the_bit():
+    policy = trained()
+    common = ["--steps", ADAPT_STEPS, "--episodes", EPISODES]
+    with Robot("ipc://arm", "--lockstep") as robot:
+        there = run_json("adapt", "adapt", policy, "--robot", robot.endpoint, "--out", "there", *common)
+    here = run_json("adapt", "adapt", policy, "--task", REACH, "--out", "here", *common)
+    for name in ("success_before", "success_after", "return_after"):
+        assert there[name] == here[name], (there, here)
+    with open("there/last.safetensors", "rb") as one, open("here/last.safetensors", "rb") as two:
+        assert one.read() == two.read()
+
+
 def test_adapting_over_tcp():
     adapts_over("tcp://127.0.0.1:*")
 
