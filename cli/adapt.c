@@ -56,8 +56,7 @@ static cn_status prepare(const adapt_options *o, const cn_train_config *config, 
         return CN_OK;
     }
     cn_policy_destroy(policy);
-    CN_TRY(cn_policy_create(cn_task_spec(task), policy, err));
-    return cn_policy_grow(*policy, &column, CN_GROW_RANDOM, &rng, err);
+    return cli_learning_fresh(&o->learning, config, task, o->method, &rng, policy, err);
 }
 
 static size_t trainable(cn_policy *policy)

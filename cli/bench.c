@@ -143,12 +143,8 @@ static cn_status train(bench *b, const cli_learning *options, cli_place *place,
     cn_train_report run;
     cn_policy *policy = NULL;
     CN_FAIL_IF(!mkdtemp(folder), CN_ERR_IO, err, "cannot make a folder in /tmp");
-    cn_status status = cn_policy_create(cn_task_spec(place->task), &policy, err);
-    if (status == CN_OK) {
-        const cn_policy_column column = cli_learning_column(options, config, place->task, "ppo");
-        cn_rng rng = cn_rng_make((uint64_t)options->seed, 0);
-        status = cn_policy_grow(policy, &column, CN_GROW_RANDOM, &rng, err);
-    }
+    cn_rng rng = cn_rng_make((uint64_t)options->seed, 0);
+    cn_status status = cli_learning_fresh(options, config, place->task, "ppo", &rng, &policy, err);
     const cn_train_job job = {
         .policy = policy,
         .config = config,

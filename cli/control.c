@@ -135,9 +135,8 @@ static cn_status control(const control_options *o, cn_error *err)
     CN_TRY_CLEANUP(cn_policy_load(o->policy, &policy, err));
     CN_TRY_CLEANUP(
         cli_place_open(policy, o->task, NULL, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
-    CN_TRY_CLEANUP(cn_agent_create(policy,
-                                   o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
-                                   1, CN_AGENT_ACTOR, &agent, err));
+    CN_TRY_CLEANUP(
+        cn_agent_create(policy, cli_column(policy, o->column), 1, CN_AGENT_ACTOR, &agent, err));
     CN_TRY_CLEANUP(open_log(o, policy, &place, &log, err));
     const cn_control_config config = {
         .seconds = o->seconds,

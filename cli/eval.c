@@ -56,7 +56,7 @@ static cn_status evaluate(const eval_options *o, cn_error *err)
         cli_place_open(policy, o->task, o->gap, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
     const cli_measure measure = {
         .policy = policy,
-        .column = o->column >= 0 ? (int)o->column : cn_policy_columns(policy) - 1,
+        .column = cli_column(policy, o->column),
         .against = other,
         .place = &place,
         .episodes = (long)o->episodes,

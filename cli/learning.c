@@ -112,6 +112,15 @@ cn_policy_column cli_learning_column(const cli_learning *options, const cn_train
     return c;
 }
 
+cn_status cli_learning_fresh(const cli_learning *options, const cn_train_config *config,
+                             const cn_task *task, const char *method, cn_rng *rng, cn_policy **out,
+                             cn_error *err)
+{
+    const cn_policy_column column = cli_learning_column(options, config, task, method);
+    CN_TRY(cn_policy_create(cn_task_spec(task), out, err));
+    return cn_policy_grow(*out, &column, CN_GROW_RANDOM, rng, err);
+}
+
 /* What the progress line shows when an iteration brought nothing new: the last that was seen. */
 typedef struct seen {
     bool episodes, evaluation;

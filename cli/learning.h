@@ -40,6 +40,11 @@ cn_status cli_learning_resume(cli_learning *options, const cn_task *task, cn_tra
 cn_policy_column cli_learning_column(const cli_learning *options, const cn_train_config *config,
                                      const cn_task *task, const char *method);
 
+/* A new policy with one such column, its weights drawn by rng. @param out  owned */
+cn_status cli_learning_fresh(const cli_learning *options, const cn_train_config *config,
+                             const cn_task *task, const char *method, cn_rng *rng, cn_policy **out,
+                             cn_error *err);
+
 /* Trains the policy's last column with a progress line. @param run  receives the report */
 cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
                            cn_policy *policy, cn_make_env *make_env, void *make_env_ctx,

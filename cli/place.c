@@ -115,6 +115,11 @@ cn_status cli_place_make_env(void *place, cn_env **out, cn_error *err)
     return cn_sim_env_create(p->task, p->has_gap ? &p->gap : NULL, out, err);
 }
 
+int cli_column(const cn_policy *policy, int64_t wanted)
+{
+    return wanted < 0 ? cn_policy_columns(policy) - 1 : (int)wanted;
+}
+
 int cli_place_envs(const cli_place *p, int wanted)
 {
     return p->link ? 1 : wanted;

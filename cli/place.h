@@ -29,6 +29,9 @@ void cli_place_close(cli_place *place);
 /* A cn_make_env: `place` is a cli_place *. */
 cn_status cli_place_make_env(void *place, cn_env **out, cn_error *err);
 
+/* The column that --column asked for; its last when nothing was (-1). */
+int cli_column(const cn_policy *policy, int64_t wanted);
+
 /* How many environments a place can have: `wanted`, or 1 for a robot. */
 int cli_place_envs(const cli_place *place, int wanted);
 

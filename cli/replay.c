@@ -44,9 +44,8 @@ static cn_status verify(const replay_options *o, const cn_episode *e, bool *same
     cn_agent *agent = NULL;
     cn_verify_report r;
     CN_TRY_CLEANUP(cn_policy_load(o->verify, &policy, err));
-    CN_TRY_CLEANUP(cn_agent_create(policy,
-                                   o->column < 0 ? cn_policy_columns(policy) - 1 : (int)o->column,
-                                   1, CN_AGENT_ACTOR, &agent, err));
+    CN_TRY_CLEANUP(
+        cn_agent_create(policy, cli_column(policy, o->column), 1, CN_AGENT_ACTOR, &agent, err));
     const cn_env_spec *spec = cn_policy_spec(policy);
     CN_TRY_CLEANUP(cn_replay_verify(e, cn_agent_act, agent, spec->observation_size,
                                     spec->action_size, &r, err));

@@ -76,10 +76,8 @@ static cn_status begin(const cli_learning *options, const cn_task *task, cn_trai
                        cn_policy **policy, cn_error *err)
 {
     CN_TRY(cli_learning_config(options, task, "train", config, err));
-    CN_TRY(cn_policy_create(cn_task_spec(task), policy, err));
-    const cn_policy_column column = cli_learning_column(options, config, task, "ppo");
     cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
-    CN_TRY(cn_policy_grow(*policy, &column, CN_GROW_RANDOM, &rng, err));
+    CN_TRY(cli_learning_fresh(options, config, task, "ppo", &rng, policy, err));
     return cli_learning_folder(options, config, err);
 }
 

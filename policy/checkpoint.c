@@ -7,17 +7,18 @@
 #include "policy/internal.h"
 
 #define RNG_WORDS 8 /* of a generator, as the file holds it */
-#define COUNTS    5
-#define NUMBERS   5
+
+/* The places of trainer_state.counts and .numbers. */
+enum { STEPS, NEXT_EVALUATION, ADAM_STEP, BEST_SUCCESSES, BEST_EPISODES, COUNTS };
+enum { SECONDS, BEST_RETURN, REWARD_COUNT, REWARD_MEAN, REWARD_SQUARE, NUMBERS };
 
 /* What is read or written in one go, beside the policy. */
 typedef struct trainer_state {
     uint64_t ppo_rng[RNG_WORDS];
-    int64_t
-        counts[COUNTS]; /* steps, next evaluation, Adam's steps, successes, episodes of the best */
-    double numbers[NUMBERS]; /* seconds, return of the best; count, mean, square of the returns */
-    uint64_t *env_rng;       /* [N, RNG_WORDS] */
-    uint64_t *env_episodes;  /* [N] */
+    int64_t counts[COUNTS];
+    double numbers[NUMBERS];
+    uint64_t *env_rng;      /* [N, RNG_WORDS] */
+    uint64_t *env_episodes; /* [N] */
 } trainer_state;
 enum { TENSORS = 7 };
 
@@ -96,14 +97,16 @@ cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_colle
         cn_ppo_restart(ppo);
         const cn_ppo_state learner = cn_ppo_state_of(ppo);
         pack_rng(&learner.rng, s.ppo_rng);
-        const int64_t counts[COUNTS] = {where->steps, where->next_evaluation, learner.adam_step,
-                                        where->best.successes,
-                                        where->has_best ? where->best.episodes : 0};
-        const double numbers[NUMBERS] = {where->seconds, where->best.return_mean,
-                                         learner.reward_count, learner.reward_mean,
-                                         learner.reward_square};
-        memcpy(s.counts, counts, sizeof counts);
-        memcpy(s.numbers, numbers, sizeof numbers);
+        s.counts[STEPS] = where->steps;
+        s.counts[NEXT_EVALUATION] = where->next_evaluation;
+        s.counts[ADAM_STEP] = learner.adam_step;
+        s.counts[BEST_SUCCESSES] = where->best.successes;
+        s.counts[BEST_EPISODES] = where->has_best ? where->best.episodes : 0;
+        s.numbers[SECONDS] = where->seconds;
+        s.numbers[BEST_RETURN] = where->best.return_mean;
+        s.numbers[REWARD_COUNT] = learner.reward_count;
+        s.numbers[REWARD_MEAN] = learner.reward_mean;
+        s.numbers[REWARD_SQUARE] = learner.reward_square;
         for (int n = 0; n < envs; n++) {
             const cn_collector_slot slot = cn_collector_slot_at(collector, n);
             pack_rng(&slot.actions, s.env_rng + n * RNG_WORDS);
@@ -152,10 +155,10 @@ cn_status cn_checkpoint_restore(const char *path, cn_policy *policy, cn_collecto
     if (status == CN_OK) {
         const cn_ppo_state learner = {
             .rng = unpack_rng(s.ppo_rng),
-            .adam_step = s.counts[2],
-            .reward_count = s.numbers[2],
-            .reward_mean = s.numbers[3],
-            .reward_square = s.numbers[4],
+            .adam_step = s.counts[ADAM_STEP],
+            .reward_count = s.numbers[REWARD_COUNT],
+            .reward_mean = s.numbers[REWARD_MEAN],
+            .reward_square = s.numbers[REWARD_SQUARE],
         };
         cn_ppo_restore(ppo, &learner);
         for (int n = 0; n < envs; n++) {
@@ -166,13 +169,13 @@ cn_status cn_checkpoint_restore(const char *path, cn_policy *policy, cn_collecto
             cn_collector_restore(collector, n, &slot);
         }
         *where = (cn_checkpoint){
-            .steps = s.counts[0],
-            .next_evaluation = s.counts[1],
-            .seconds = s.numbers[0],
-            .has_best = s.counts[4] > 0,
-            .best = {.successes = s.counts[3],
-                     .episodes = s.counts[4],
-                     .return_mean = s.numbers[1]},
+            .steps = s.counts[STEPS],
+            .next_evaluation = s.counts[NEXT_EVALUATION],
+            .seconds = s.numbers[SECONDS],
+            .has_best = s.counts[BEST_EPISODES] > 0,
+            .best = {.successes = s.counts[BEST_SUCCESSES],
+                     .episodes = s.counts[BEST_EPISODES],
+                     .return_mean = s.numbers[BEST_RETURN]},
         };
     }
     free_state(&s);

@@ -144,14 +144,6 @@ void cn_policy_explore(cn_policy *p, int column, int from, float log_std)
 
 /* ---- Freezing ---- */
 
-static uint64_t mix_bytes(uint64_t hash, const void *bytes, size_t size)
-{
-    const unsigned char *b = bytes;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ b[i]) * UINT64_C(0x100000001b3); /* FNV-1a, 64 bits */
-    return hash;
-}
-
 static uint64_t column_checksum(const cn_policy *p, int k)
 {
     char prefix[CN_PARAM_NAME];
@@ -162,13 +154,13 @@ static uint64_t column_checksum(const cn_policy *p, int k)
     const cn_normalizer *n = &p->normalizer[k];
     const cn_policy_column *c = &p->column[k];
     const int form[] = {c->groups, c->layers, (int)c->activation, (int)c->lateral};
-    uint64_t hash = mix_bytes(actor, &critic, sizeof critic);
-    hash = mix_bytes(hash, form, sizeof form);
-    hash = mix_bytes(hash, c->group, (size_t)c->groups * sizeof c->group[0]);
-    hash = mix_bytes(hash, c->hidden, (size_t)c->layers * sizeof c->hidden[0]);
-    hash = mix_bytes(hash, &n->count, sizeof n->count);
-    hash = mix_bytes(hash, n->mean, (size_t)n->size * sizeof *n->mean);
-    return mix_bytes(hash, n->square, (size_t)n->size * sizeof *n->square);
+    uint64_t hash = cn_checksum_append(actor, &critic, sizeof critic);
+    hash = cn_checksum_append(hash, form, sizeof form);
+    hash = cn_checksum_append(hash, c->group, (size_t)c->groups * sizeof c->group[0]);
+    hash = cn_checksum_append(hash, c->hidden, (size_t)c->layers * sizeof c->hidden[0]);
+    hash = cn_checksum_append(hash, &n->count, sizeof n->count);
+    hash = cn_checksum_append(hash, n->mean, (size_t)n->size * sizeof *n->mean);
+    return cn_checksum_append(hash, n->square, (size_t)n->size * sizeof *n->square);
 }
 
 uint64_t cn_policy_checksum(const cn_policy *p, int column)
@@ -178,7 +170,7 @@ uint64_t cn_policy_checksum(const cn_policy *p, int column)
     uint64_t hash = 0;
     for (int k = 0; k < p->columns; k++) {
         const uint64_t sum = column_checksum(p, k);
-        hash = mix_bytes(hash, &sum, sizeof sum);
+        hash = cn_checksum_append(hash, &sum, sizeof sum);
     }
     return hash;
 }

@@ -177,25 +177,24 @@ int cn_params_freeze(cn_params *params, const char *prefix, bool frozen)
     return count;
 }
 
-/* FNV-1a: Fowler, Noll & Vo, offset basis and prime of 64 bits. */
-static uint64_t fnv_append(uint64_t hash, const void *bytes, size_t size)
+uint64_t cn_checksum_append(uint64_t checksum, const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;
     for (size_t i = 0; i < size; i++)
-        hash = (hash ^ p[i]) * UINT64_C(0x100000001B3);
-    return hash;
+        checksum = (checksum ^ p[i]) * UINT64_C(0x100000001B3); /* the prime of 64 bits */
+    return checksum;
 }
 
 uint64_t cn_params_checksum(const cn_params *params, const char *prefix)
 {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    uint64_t hash = UINT64_C(0xCBF29CE484222325); /* FNV's offset basis */
     for (int i = 0; i < params->slice_count; i++) {
         const cn_param_info *slice = &params->slices[i];
         if (!starts_with(slice->name, prefix))
             continue;
-        hash = fnv_append(hash, slice->name, strlen(slice->name) + 1);
-        hash =
-            fnv_append(hash, params->blocks[VALUES] + slice->offset, slice->count * sizeof(float));
+        hash = cn_checksum_append(hash, slice->name, strlen(slice->name) + 1);
+        hash = cn_checksum_append(hash, params->blocks[VALUES] + slice->offset,
+                                  slice->count * sizeof(float));
     }
     return hash;
 }

@@ -55,6 +55,9 @@ float *cn_params_slice(cn_params *params, cn_param slice);
 /* Freezes or thaws every slice whose name starts with prefix; returns how many there were. */
 int cn_params_freeze(cn_params *params, const char *prefix, bool frozen);
 
+/* FNV-1a of 64 bits (Fowler, Noll & Vo): takes further bytes into a checksum. */
+uint64_t cn_checksum_append(uint64_t checksum, const void *bytes, size_t size);
+
 /* FNV-1a, 64 bits, over the value bytes of every slice whose name starts with prefix, names
  * included, in order of addition. */
 uint64_t cn_params_checksum(const cn_params *params, const char *prefix);
