@@ -16,7 +16,7 @@ PERIOD_S = 0.05                     # of reach
 ADAPT_STEPS = scaled(4096, 1024)    # whole rollouts of 1024
 EPISODES = scaled(10, 4)            # of 50 steps each
 CONTROL_S = 3.0
-TICKS = range(50, 62)               # in CONTROL_S: 60, less what a busy machine loses
+PERIODS = round(CONTROL_S / PERIOD_S)
 FILM_S = 0.6                        # pictures are drawn by the processor
 
 
@@ -109,7 +109,11 @@ def test_control_logs_what_replay_can_use():
     with Robot("ipc://arm", "--gap", GAP) as robot:
         report = control(policy, robot, "log.mcap")
         control(policy, robot, "short.mcap", seconds=FILM_S)
-    assert report["stopped_by"] == "time" and report["ticks"] in TICKS, report
+    assert report["stopped_by"] == "time", report
+    # A command a period and one as it begins; where the clock's end falls between two frames is
+    # chance, and so is how many periods a busy machine misses.
+    assert 0 < report["ticks"] <= PERIODS + 2 + report["goals"], report
+    assert report["ticks"] + report["deadline_misses"] >= PERIODS - 1, report
     assert 0 < report["latency_us"]["p50"] <= report["latency_us"]["max"], report
     assert report["log_dropped"] == 0 and report["goals"] >= 1
     counts = logged_messages("log.mcap")
