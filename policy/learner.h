@@ -1,0 +1,54 @@
+/* A learner collects experience with the last column of a policy and learns from it, an iteration
+ * at a time. PPO and SAC are learners; the training loop knows of them what is here. */
+#ifndef CN_POLICY_LEARNER_H
+#define CN_POLICY_LEARNER_H
+
+#include "policy/rollout.h"
+#include "tensor/safetensors.h"
+
+#define CN_MAX_METRICS       16
+#define CN_MAX_STATE_TENSORS 24
+
+/* A number worth plotting. */
+typedef struct cn_metric {
+    const char *tag; /* "ppo/kl"; static */
+    double value;    /* of the last iteration; NaN: there is none yet */
+} cn_metric;
+
+/* What an iteration brought. */
+typedef struct cn_learner_step {
+    int64_t steps;              /* environment steps taken */
+    cn_episode_totals episodes; /* that ended */
+    /* Where the thread time of the iteration went, as fractions of threads x its duration:
+     * environments, network, update, and waiting for the slowest shard. They add up to 1. */
+    double environments, inference, update, idle;
+} cn_learner_step;
+
+typedef struct cn_learner cn_learner;
+struct cn_learner {
+    /* Collects and learns. Allocates nothing (environments aside).
+     * @param progress  0 at the start of the run .. 1 at its end, for the schedules
+     * @return what an environment failed with; CN_ERR_PHYSICS when a loss is not finite, and the
+     *         policy is then not to be used. */
+    cn_status (*iterate)(cn_learner *learner, double progress, cn_learner_step *step,
+                         cn_error *err);
+
+    /* Its metrics, CN_MAX_METRICS at most. @return how many */
+    int (*metrics)(const cn_learner *learner, cn_metric *out);
+
+    /* Everything its future depends on beside the policy's parameters, as tensors in memory that
+     * the learner owns: names begin with "trainer/". `pack` ends all episodes and fills that
+     * memory; the tensors are then written to a checkpoint. When a run is resumed they are filled
+     * from one, and `unpack` makes the learner go on from there.
+     * @return how many, CN_MAX_STATE_TENSORS at most */
+    int (*state)(cn_learner *learner, cn_tensor_view *out);
+    void (*pack)(cn_learner *learner);
+    cn_status (*unpack)(cn_learner *learner, cn_error *err);
+
+    void (*destroy)(cn_learner *learner); /* frees learner */
+};
+
+/* Destroys and nulls; NULL and a second call do nothing. */
+void cn_learner_destroy(cn_learner **learner);
+
+#endif
