@@ -176,6 +176,7 @@ static void mark_grads(cn_graph *g)
 {
     for (int i = 0; i < g->count; i++) {
         cn_graph_node *node = g->nodes[i];
+        node->needs_grad = node->kind->wants_grad;
         for (int k = 0; k < CN_NODE_PARAMS; k++)
             node->needs_grad = node->needs_grad || param_needs_grad(g, node->params[k]);
         for (int k = 0; k < node->input_count; k++)

@@ -34,6 +34,9 @@ void cn_graph_destroy(cn_graph **graph);
 /* Filled by the caller through cn_graph_value before forward. No gradient flows into an input. */
 cn_node cn_op_input(cn_graph *g, const char *name, int width);
 
+/* An input whose gradient is wanted: after backward cn_graph_grad has it. */
+cn_node cn_op_variable(cn_graph *g, const char *name, int width);
+
 /* y = act(x W^T + b). W [O, I] in params, b [1, O] or -1 for none; x [B, I] -> y [B, O]. */
 cn_node cn_op_linear(cn_graph *g, cn_node x, cn_param weight, cn_param bias, cn_activation act);
 
@@ -49,12 +52,34 @@ cn_node cn_op_scale(cn_graph *g, cn_node x, cn_param scalar);
 /* y = x + z, equal widths. */
 cn_node cn_op_add(cn_graph *g, cn_node x, cn_node z);
 
+/* y = min(x, z), equal widths. */
+cn_node cn_op_minimum(cn_graph *g, cn_node x, cn_node z);
+
+/* y = sum over columns of x w: x [B, W], weights an input [B, W] -> [B, 1]. */
+cn_node cn_op_dot(cn_graph *g, cn_node x, cn_node weights);
+
+/* Every row to mean 0 and variance 1, times gain [1, W], plus bias [1, W] (Ba et al. 2016,
+ * arXiv:1607.06450). */
+cn_node cn_op_layer_norm(cn_graph *g, cn_node x, cn_param gain, cn_param bias);
+
+/* Into (low, high) without an edge: a tanh of slope 1 in the middle. low < high. */
+cn_node cn_op_soft_clamp(cn_graph *g, cn_node x, float low, float high);
+
 /* y = act(x). */
 cn_node cn_op_activation(cn_graph *g, cn_node x, cn_activation act);
 
 /* Diagonal Gaussian with state-independent log_std [1, A]: mean [B, A], action [B, A]
  *   -> [B, 2]: column 0 log N(action; mean, exp(log_std)), column 1 the entropy. */
 cn_node cn_op_gaussian(cn_graph *g, cn_node mean, cn_param log_std, cn_node action);
+
+/* How an action is kept in [-1, 1]. */
+typedef enum cn_bound { CN_BOUND_CLIP, CN_BOUND_TANH } cn_bound;
+float cn_bound_apply(cn_bound bound, float x);
+
+/* An action drawn from a diagonal Gaussian: mean, log_std [B, A], noise an input [B, A] of standard
+ * normal numbers -> [B, A + 1]: the action, bounded, and the log-probability. The gradient flows
+ * through the draw (reparameterisation); beyond CN_BOUND_CLIP's bound only inwards. */
+cn_node cn_op_sample(cn_graph *g, cn_node mean, cn_node log_std, cn_node noise, cn_bound bound);
 
 /* Independent categorical choices: logits [B, groups * choices], chosen an input [B, groups] of
  * whole numbers 0..choices-1 -> [B, 2]: column 0 the summed log-probability (NaN if a choice is

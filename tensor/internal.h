@@ -41,7 +41,8 @@ typedef struct cn_op_kind {
     /* Called with node->grad complete: passes it on to inputs (cn_grad_into) and parameters
      * (cn_grad_of_param). NULL: nothing flows back. */
     void (*backward)(cn_graph *g, const cn_graph_node *node, int B);
-    bool scratch; /* backward uses cn_graph_scratch, [B, width of this node] */
+    bool scratch;    /* backward uses cn_graph_scratch, [B, width of this node] */
+    bool wants_grad; /* needs a gradient in CN_TRAINING even when it passes none on */
 } cn_op_kind;
 
 #define CN_NODE_PARAMS 2

@@ -1,11 +1,18 @@
-/* input: columns the caller fills before forward. */
+/* input and variable: columns the caller fills before forward; of a variable the gradient is kept.
+ */
 #include "tensor/internal.h"
 
-static const cn_op_kind input = {.name = "input"};
-
-cn_node cn_op_input(cn_graph *g, const char *name, int width)
+static void keep(cn_graph *g, const cn_graph_node *node, int B)
 {
-    cn_graph_node *node = cn_graph_add(g, &input, NULL, 0, 0);
+    (void)g, (void)node, (void)B;
+}
+
+static const cn_op_kind input = {.name = "input"};
+static const cn_op_kind variable = {.name = "variable", .backward = keep, .wants_grad = true};
+
+static cn_node add(cn_graph *g, const cn_op_kind *kind, const char *name, int width)
+{
+    cn_graph_node *node = cn_graph_add(g, kind, NULL, 0, 0);
     if (!node)
         return -1;
     if (width < 1)
@@ -13,6 +20,16 @@ cn_node cn_op_input(cn_graph *g, const char *name, int width)
                                 name, width);
     node->width = width;
     return node->number;
+}
+
+cn_node cn_op_input(cn_graph *g, const char *name, int width)
+{
+    return add(g, &input, name, width);
+}
+
+cn_node cn_op_variable(cn_graph *g, const char *name, int width)
+{
+    return add(g, &variable, name, width);
 }
 
 bool cn_graph_use_data(cn_graph *g, const cn_graph_node *node, int k, int width)
