@@ -70,10 +70,10 @@ static void measure(void *ctx, const cn_train_progress *p)
     b->rate[row] = p->steps_per_second;
     b->raw[row] = raw;
     b->efficiency[row] = p->steps_per_second * cn_physics_steps_per_period(b->task) / raw;
-    b->environments[row] = p->environments;
-    b->inference[row] = p->inference;
-    b->update[row] = p->update;
-    b->idle[row] = p->idle;
+    b->environments[row] = p->last.environments;
+    b->inference[row] = p->last.inference;
+    b->update[row] = p->last.update;
+    b->idle[row] = p->last.idle;
     b->rows = row + 1;
     cli_progress(false, "round %d of %d: %.0f steps/s, physics efficiency %.3f", row + 1, MEASURED,
                  b->rate[row], b->efficiency[row]);
@@ -144,7 +144,8 @@ static cn_status train(bench *b, const cli_learning *options, cli_place *place,
     cn_policy *policy = NULL;
     CN_FAIL_IF(!mkdtemp(folder), CN_ERR_IO, err, "cannot make a folder in /tmp");
     cn_rng rng = cn_rng_make((uint64_t)options->seed, 0);
-    cn_status status = cli_learning_fresh(options, config, place->task, "ppo", &rng, &policy, err);
+    cn_status status = cli_learning_fresh(options, config, place->task,
+                                          cn_algorithm_word(config->algorithm), &rng, &policy, err);
     const cn_train_job job = {
         .policy = policy,
         .config = config,

@@ -77,7 +77,8 @@ static cn_status begin(const cli_learning *options, const cn_task *task, cn_trai
 {
     CN_TRY(cli_learning_config(options, task, "train", config, err));
     cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
-    CN_TRY(cli_learning_fresh(options, config, task, "ppo", &rng, policy, err));
+    CN_TRY(cli_learning_fresh(options, config, task, cn_algorithm_word(config->algorithm), &rng,
+                              policy, err));
     return cli_learning_folder(options, config, err);
 }
 

@@ -1,15 +1,15 @@
 /* Checkpoints: everything a training run needs to go on to the same bits after it was killed. The
  * file is a policy file (cn_policy_load reads it) with the trainer's own tensors beside the
- * parameters.
+ * parameters: where the loop stands, and the learner's state.
  *
  * A checkpoint ends every episode: what an environment holds in its middle is not saved, so the
- * run, killed or not, begins new episodes after one. Rollouts bootstrap there, so nothing is
+ * run, killed or not, begins new episodes after one. Learners bootstrap there, so nothing is
  * learned from the cut. */
 #ifndef CN_POLICY_CHECKPOINT_H
 #define CN_POLICY_CHECKPOINT_H
 
 #include "policy/evaluate.h"
-#include "policy/ppo.h"
+#include "policy/learner.h"
 
 /* Where the training loop stands. */
 typedef struct cn_checkpoint {
@@ -22,14 +22,14 @@ typedef struct cn_checkpoint {
 
 /* Ends all episodes and writes the file atomically. @return CN_ERR_IO, CN_ERR_MEMORY,
  * CN_ERR_CHECKSUM (a frozen column has changed); the checkpoint that was there is then intact. */
-cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_collector *collector,
-                             cn_ppo *ppo, const cn_checkpoint *where, cn_error *err);
+cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_learner *learner,
+                             const cn_checkpoint *where, cn_error *err);
 
-/* Puts collector and learner where they were. The policy is the one that cn_policy_load read from
- * the same file; environments, rollout steps and configuration are those of the run.
- * @return CN_ERR_FORMAT (a policy file, but no checkpoint), CN_ERR_SHAPE (of another number of
- *         environments or parameters), and what reading fails with. */
-cn_status cn_checkpoint_restore(const char *path, cn_policy *policy, cn_collector *collector,
-                                cn_ppo *ppo, cn_checkpoint *where, cn_error *err);
+/* Puts the learner where it was. Its policy is the one that cn_policy_load read from the same file;
+ * configuration and environments are those of the run.
+ * @return CN_ERR_FORMAT (a policy file, but no checkpoint, or another algorithm's), CN_ERR_SHAPE
+ *         (of another number of environments or parameters), and what reading fails with. */
+cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, cn_checkpoint *where,
+                                cn_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #define CN_POLICY_LEARNER_H
 
 #include "policy/rollout.h"
+#include "policy/train_config.h"
 #include "tensor/safetensors.h"
 
 #define CN_MAX_METRICS       16
@@ -47,6 +48,22 @@ struct cn_learner {
 
     void (*destroy)(cn_learner *learner); /* frees learner */
 };
+
+/* What a learner is made from. */
+typedef struct cn_learner_setup {
+    cn_policy *policy; /* borrowed; the parameters of `column` are learned */
+    int column;
+    const cn_train_config *config; /* copied */
+    uint64_t seed;
+    cn_make_env *make_env;
+    void *make_env_ctx;
+    cn_pool *pool; /* borrowed */
+} cn_learner_setup;
+
+/* Makes the learner that config->algorithm names, and its environments.
+ * @return CN_ERR_ARGUMENT (settings that don't go together), CN_ERR_MISMATCH (an environment that
+ *         the policy was not made for), CN_ERR_MEMORY, and whatever `make_env` fails with. */
+cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err);
 
 /* Destroys and nulls; NULL and a second call do nothing. */
 void cn_learner_destroy(cn_learner **learner);

@@ -68,14 +68,8 @@ static char *policy_to_text(const cn_policy *p)
 static cn_tensor_view view_of_param(cn_params *params, cn_param slice)
 {
     const cn_param_info *info = cn_params_info(params, slice);
-    return (cn_tensor_view){
-        .name = info->name,
-        .dtype = CN_F32,
-        .rank = 2,
-        .shape = {info->rows, info->cols},
-        .data = cn_params_slice(params, slice),
-        .bytes = info->count * sizeof(float),
-    };
+    return cn_tensor_matrix(info->name, CN_F32, info->rows, info->cols,
+                            cn_params_slice(params, slice));
 }
 
 /* The three tensors of a normaliser; names [3][CN_PARAM_NAME] keeps their names. */

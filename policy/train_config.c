@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+static const char *const algorithm_words[] = {"ppo", NULL};
 static const char *const activation_words[] = {"identity", "tanh", "relu", NULL};
 static const char *const lateral_words[] = {"none", "linear", "adapter", NULL};
 
@@ -13,11 +14,17 @@ cn_train_config cn_train_config_default(void)
         CN_TRAIN_INT_TABLE(CN_TRAIN_DEFAULT) CN_TRAIN_REAL_TABLE(CN_TRAIN_DEFAULT)
             CN_TRAIN_BOOL_TABLE(CN_TRAIN_DEFAULT)
 #undef CN_TRAIN_DEFAULT
-                .layers = 2,
+                .algorithm = CN_PPO,
+        .layers = 2,
         .hidden = {64, 64},
         .activation = CN_TANH,
         .lateral = CN_LATERAL_LINEAR,
     };
+}
+
+const char *cn_algorithm_word(cn_algorithm algorithm)
+{
+    return algorithm_words[algorithm];
 }
 
 static cn_status read_hidden(cn_train_config *config, cn_yaml_node list, cn_error *err)
@@ -41,7 +48,8 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
         CN_TRAIN_INT_TABLE(CN_TRAIN_KEY) CN_TRAIN_REAL_TABLE(CN_TRAIN_KEY)
             CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY)
 #undef CN_TRAIN_KEY
-                "hidden",
+                "algorithm",
+        "hidden",
         "activation",
         "lateral",
         NULL,
@@ -64,6 +72,10 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
         CN_TRY(cn_yaml_bool(node, &config->name, err));
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_READ)
 #undef CN_TRAIN_READ
+    if (cn_yaml_find(map, "algorithm", &node)) {
+        CN_TRY(cn_yaml_choice(node, algorithm_words, &word, err));
+        config->algorithm = (cn_algorithm)word;
+    }
     if (cn_yaml_find(map, "hidden", &node))
         CN_TRY(read_hidden(config, node, err));
     if (cn_yaml_find(map, "activation", &node)) {
@@ -88,7 +100,7 @@ void cn_train_config_write(const cn_train_config *config, FILE *out)
 #define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %s\n", #name, config->name ? "true" : "false");
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_WRITE)
 #undef CN_TRAIN_WRITE
-    fprintf(out, "hidden: [");
+    fprintf(out, "algorithm: %s\nhidden: [", algorithm_words[config->algorithm]);
     for (int i = 0; i < config->layers; i++)
         fprintf(out, "%s%d", i ? ", " : "", config->hidden[i]);
     fprintf(out, "]\nactivation: %s\nlateral: %s\n", activation_words[config->activation],
@@ -105,6 +117,7 @@ void cn_train_config_help(FILE *out)
 #define CN_TRAIN_HELP(name, value, help) fprintf(out, "  %-22s %-10s %s\n", #name, #value, help);
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_HELP)
 #undef CN_TRAIN_HELP
+    fprintf(out, "  %-22s %-10s %s\n", "algorithm", "ppo", "how it learns: ppo");
     fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
     fprintf(out, "  %-22s %-10s %s\n", "activation", "tanh", "tanh, relu or identity");
     fprintf(out, "  %-22s %-10s %s\n", "lateral", "linear",

@@ -41,6 +41,9 @@
     X(normalize_reward, true, "scale rewards by the std of the discounted return")                 \
     X(normalize_advantage, true, "zero mean, unit variance in each minibatch")
 
+/* How it learns: policy/learner.c has what each makes. */
+typedef enum cn_algorithm { CN_PPO } cn_algorithm;
+
 typedef struct cn_train_config {
 #define CN_TRAIN_FIELD(name, ...) long name;
     CN_TRAIN_INT_TABLE(CN_TRAIN_FIELD)
@@ -51,6 +54,7 @@ typedef struct cn_train_config {
 #define CN_TRAIN_FIELD(name, ...) bool name;
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_FIELD)
 #undef CN_TRAIN_FIELD
+    cn_algorithm algorithm;    /* `algorithm: ppo` */
     int layers;                /* hidden layers */
     int hidden[CN_MAX_LAYERS]; /* `hidden: [64, 64]` */
     cn_activation activation;  /* `activation: tanh | relu | identity` */
@@ -58,6 +62,8 @@ typedef struct cn_train_config {
 } cn_train_config;
 
 cn_train_config cn_train_config_default(void);
+
+const char *cn_algorithm_word(cn_algorithm algorithm);
 
 /* Overrides what the map names. @return CN_ERR_FORMAT with file, line, and the known keys. */
 cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err);

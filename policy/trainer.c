@@ -1,4 +1,4 @@
-/* The training loop. */
+/* The training loop. What learning is, it leaves to the learner. */
 #include "policy/trainer.h"
 
 #include <math.h>
@@ -11,9 +11,8 @@
 typedef struct run {
     const cn_train_job *job;
     cn_pool *pool;
-    cn_collector *collector;
+    cn_learner *learner;
     cn_evaluator *evaluator; /* NULL: no evaluation during training */
-    cn_ppo *ppo;
     cn_tfevents *events;
     int column;
     int64_t next_evaluation; /* environment steps */
@@ -28,11 +27,16 @@ static cn_status begin(run *r, cn_error *err)
     const cn_train_config *config = job->config;
     CN_TRY(cn_pool_create(job->threads, &r->pool, err));
     CN_TRY(cn_tfevents_create(job->folder, &r->events, err));
-    CN_TRY(cn_collector_create(job->policy, r->column, (int)config->envs,
-                               (int)config->rollout_steps, job->seed, job->make_env,
-                               job->make_env_ctx, r->pool, &r->collector, err));
-    CN_TRY(cn_ppo_create(job->policy, r->column, config, cn_collector_rollout(r->collector),
-                         job->seed, r->pool, &r->ppo, err));
+    const cn_learner_setup setup = {
+        .policy = job->policy,
+        .column = r->column,
+        .config = config,
+        .seed = job->seed,
+        .make_env = job->make_env,
+        .make_env_ctx = job->make_env_ctx,
+        .pool = r->pool,
+    };
+    CN_TRY(cn_learner_create(&setup, &r->learner, err));
     r->next_evaluation = config->evaluate_every;
     r->next_checkpoint = config->checkpoint_every;
     if (config->evaluate_every > 0)
@@ -95,7 +99,7 @@ static cn_status checkpoint(run *r, const cn_train_progress *p, cn_error *err)
         .has_best = r->report->has_best,
         .best = r->report->best,
     };
-    CN_TRY(cn_checkpoint_save(path, r->job->policy, r->collector, r->ppo, &where, err));
+    CN_TRY(cn_checkpoint_save(path, r->job->policy, r->learner, &where, err));
     r->next_checkpoint = p->steps + every;
     return CN_OK;
 }
@@ -105,7 +109,7 @@ static cn_status resume(run *r, cn_train_progress *p, cn_error *err)
     char path[CN_PATH];
     cn_checkpoint where;
     path_of(r, "checkpoint.safetensors", path);
-    CN_TRY(cn_checkpoint_restore(path, r->job->policy, r->collector, r->ppo, &where, err));
+    CN_TRY(cn_checkpoint_restore(path, r->learner, &where, err));
     p->steps = where.steps;
     r->next_evaluation = where.next_evaluation;
     r->next_checkpoint = where.steps + r->job->config->checkpoint_every;
@@ -115,62 +119,50 @@ static cn_status resume(run *r, cn_train_progress *p, cn_error *err)
     return CN_OK;
 }
 
+/* Adds a point to a curve; NaN is no point. */
+static cn_status plot(run *r, const char *tag, int64_t steps, double value, cn_error *err)
+{
+    return isnan(value) ? CN_OK : cn_tfevents_scalar(r->events, tag, steps, (float)value, err);
+}
+
 static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
 {
-    const struct {
-        const char *tag;
-        double value;
-        bool known;
-    } scalars[] = {
-        {"rollout/return", p->return_mean, p->episodes > 0},
-        {"rollout/success", p->success_rate, p->episodes > 0},
-        {"eval/return", p->evaluation.return_mean, p->evaluated},
-        {"eval/success", p->evaluation.success_rate, p->evaluated},
-        {"eval/length", p->evaluation.length_mean, p->evaluated},
-        {"ppo/loss", p->ppo.loss, true},
-        {"ppo/entropy", p->ppo.entropy, true},
-        {"ppo/kl", p->ppo.kl, true},
-        {"ppo/clip_fraction", p->ppo.clip_fraction, true},
-        {"ppo/value_error", p->ppo.value_error, true},
-        {"ppo/grad_norm", p->ppo.grad_norm, true},
-        {"time/steps_per_second", p->steps_per_second, true},
+    const cn_metric loop[] = {
+        {"rollout/return", p->return_mean},
+        {"rollout/success", p->success_rate},
+        {"eval/return", p->evaluated ? p->evaluation.return_mean : NAN},
+        {"eval/success", p->evaluated ? p->evaluation.success_rate : NAN},
+        {"eval/length", p->evaluated ? p->evaluation.length_mean : NAN},
+        {"time/steps_per_second", p->steps_per_second},
     };
-    for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++)
-        if (scalars[i].known)
-            CN_TRY(cn_tfevents_scalar(r->events, scalars[i].tag, p->steps, (float)scalars[i].value,
-                                      err));
+    for (size_t i = 0; i < sizeof loop / sizeof loop[0]; i++)
+        CN_TRY(plot(r, loop[i].tag, p->steps, loop[i].value, err));
+    for (int i = 0; i < p->metrics; i++)
+        CN_TRY(plot(r, p->metric[i].tag, p->steps, p->metric[i].value, err));
     return cn_tfevents_flush(r->events, err);
 }
 
-/* @param collecting, updating  s */
-static void split_time(const run *r, cn_train_progress *p, double collecting, double updating)
+/* What the learner says of an iteration that took `seconds`. */
+static void note(const run *r, cn_train_progress *p, double seconds)
 {
-    const cn_collector_time spent = cn_collector_time_of(r->collector);
-    const double all = (collecting + updating) * r->job->threads;
-    p->environments = spent.environments / all;
-    p->inference = spent.inference / all;
-    p->update = updating * r->job->threads / all;
-    p->idle = 1.0 - p->environments - p->inference - p->update;
+    const cn_episode_totals *ended = &p->last.episodes;
+    const double n = (double)ended->episodes;
+    p->steps += p->last.steps;
+    p->steps_per_second = (double)p->last.steps / seconds;
+    p->episodes = ended->episodes;
+    p->return_mean = ended->episodes ? ended->return_sum / n : NAN;
+    p->success_rate = ended->episodes ? (double)ended->successes / n : NAN;
+    p->metrics = r->learner->metrics(r->learner, p->metric);
 }
 
-/* One rollout, one update, and what belongs to it. */
+/* One iteration of the learner, and what belongs to it. */
 static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_error *err)
 {
     const int64_t began = cn_clock_now();
-    const cn_rollout *rollout = cn_collector_rollout(r->collector);
-    cn_episode_totals totals;
-    CN_TRY(cn_collector_run(r->collector, &totals, err));
-    const int64_t collected = cn_clock_now();
-    CN_TRY(cn_ppo_update(r->ppo, rollout, (double)p->steps / (double)p->total_steps, &p->ppo, err));
-    const int64_t steps = (int64_t)rollout->N * rollout->T, updated = cn_clock_now();
-    p->steps += steps;
-    p->steps_per_second = (double)steps * (double)CN_NS_PER_S / (double)(updated - began);
-    split_time(r, p, (double)(collected - began) / (double)CN_NS_PER_S,
-               (double)(updated - collected) / (double)CN_NS_PER_S);
-    p->episodes = totals.episodes;
-    p->return_mean = totals.episodes ? totals.return_sum / (double)totals.episodes : NAN;
-    p->success_rate = totals.episodes ? (double)totals.successes / (double)totals.episodes : NAN;
-    cn_policy_column_at(r->job->policy, r->column)->steps += steps;
+    CN_TRY(
+        r->learner->iterate(r->learner, (double)p->steps / (double)p->total_steps, &p->last, err));
+    note(r, p, (double)(cn_clock_now() - began) / (double)CN_NS_PER_S);
+    cn_policy_column_at(r->job->policy, r->column)->steps += p->last.steps;
     CN_TRY(evaluate(r, p, err));
     p->seconds = r->seconds_before + (double)(cn_clock_now() - start_ns) / (double)CN_NS_PER_S;
     CN_TRY(checkpoint(r, p, err));
@@ -206,8 +198,7 @@ cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *e
         status = train(&r, err);
     cn_status closed = cn_tfevents_close(&r.events, status == CN_OK ? err : NULL);
     cn_evaluator_destroy(&r.evaluator);
-    cn_ppo_destroy(&r.ppo);
-    cn_collector_destroy(&r.collector);
+    cn_learner_destroy(&r.learner);
     cn_pool_destroy(&r.pool);
     return status != CN_OK ? status : closed;
 }

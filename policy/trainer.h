@@ -1,4 +1,4 @@
-/* The trainer: rollout, update, evaluate, save, report, until the steps are done. It trains the
+/* The trainer: learn, evaluate, save, report, until the steps are done. It trains the
  * last column of a policy, in simulation on many environments or on one robot. */
 #ifndef CN_POLICY_TRAINER_H
 #define CN_POLICY_TRAINER_H
@@ -15,11 +15,9 @@ typedef struct cn_train_progress {
     long episodes;              /* that ended in the last iteration */
     double return_mean;         /* of them; NaN when there were none */
     double success_rate;        /* of them, with sampled actions; NaN when there were none */
-    cn_ppo_stats ppo;
-    /* Where the last iteration's thread time went, as fractions of threads x its duration
-     * (evaluation not counted): environments, network, update (all threads are the update's while
-     * it runs), and waiting for the slowest shard. */
-    double environments, inference, update, idle;
+    cn_learner_step last;       /* what the learner says of the last iteration */
+    int metrics;                /* that the learner has */
+    cn_metric metric[CN_MAX_METRICS];
     bool evaluated; /* this iteration ended with an evaluation: */
     cn_evaluation evaluation;
     bool best; /* and it was the best so far */

@@ -94,3 +94,22 @@ void cn_rng_shuffle(cn_rng *rng, int *items, int count)
         items[j] = swapped;
     }
 }
+
+void cn_rng_pack(const cn_rng *rng, uint64_t words[CN_RNG_WORDS])
+{
+    words[0] = rng->seed;
+    words[1] = rng->stream;
+    words[2] = rng->counter;
+    for (int i = 0; i < 4; i++)
+        words[3 + i] = rng->block[i];
+    words[7] = rng->left;
+}
+
+cn_rng cn_rng_unpack(const uint64_t words[CN_RNG_WORDS])
+{
+    cn_rng rng = {.seed = words[0], .stream = words[1], .counter = words[2]};
+    for (int i = 0; i < 4; i++)
+        rng.block[i] = (uint32_t)words[3 + i];
+    rng.left = words[7] > 4 ? 0 : (uint32_t)words[7];
+    return rng;
+}

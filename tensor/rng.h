@@ -24,4 +24,10 @@ double cn_rng_normal(cn_rng *rng);                         /* mean 0, std 1, Box
 uint32_t cn_rng_below(cn_rng *rng, uint32_t n);            /* 0..n-1, unbiased; n >= 1 */
 void cn_rng_shuffle(cn_rng *rng, int *items, int count);   /* Fisher-Yates */
 
+/* A generator as plain words, for a file. What unpack is given may be damaged: it then makes some
+ * generator, and never one that reads outside its block. */
+#define CN_RNG_WORDS 8
+void cn_rng_pack(const cn_rng *rng, uint64_t words[CN_RNG_WORDS]);
+cn_rng cn_rng_unpack(const uint64_t words[CN_RNG_WORDS]);
+
 #endif

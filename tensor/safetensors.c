@@ -51,3 +51,16 @@ bool cn_tensor_bytes(const cn_tensor_view *tensor, size_t *out)
     *out = empty ? 0 : bytes;
     return good;
 }
+
+cn_tensor_view cn_tensor_matrix(const char *name, cn_dtype dtype, int64_t rows, int64_t cols,
+                                const void *data)
+{
+    return (cn_tensor_view){
+        .name = name,
+        .dtype = dtype,
+        .rank = 2,
+        .shape = {rows, cols},
+        .data = data,
+        .bytes = (size_t)rows * (size_t)cols * cn_dtype_bytes(dtype),
+    };
+}

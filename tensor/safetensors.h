@@ -41,6 +41,10 @@ typedef struct cn_tensor_view {
     size_t bytes;
 } cn_tensor_view;
 
+/* A view of rows x cols elements in memory. */
+cn_tensor_view cn_tensor_matrix(const char *name, cn_dtype dtype, int64_t rows, int64_t cols,
+                                const void *data);
+
 typedef struct cn_metadata_entry {
     const char *key;
     const char *value;

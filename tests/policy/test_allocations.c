@@ -23,36 +23,37 @@ static void test_acting_allocates_nothing(void)
 }
 
 /* From the first run on, with episodes that end and begin inside it. */
-static void test_rollouts_and_updates_allocate_nothing(void)
+static void test_iterations_allocate_nothing(void)
 {
     point_world world = {0};
     cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
-    cn_train_config config = point_config();
+    const cn_train_config config = point_config();
     cn_pool *pool = NULL;
-    cn_collector *collector = NULL;
-    cn_ppo *ppo = NULL;
-    cn_episode_totals totals;
-    cn_ppo_stats stats;
+    cn_learner *learner = NULL;
+    cn_learner_step step;
     CN_ASSERT_OK(cn_pool_create(2, &pool, &err));
-    CN_ASSERT_OK(
-        cn_collector_create(policy, 1, 8, 32, 1, point_make, &world, pool, &collector, &err));
-    CN_ASSERT_OK(
-        cn_ppo_create(policy, 1, &config, cn_collector_rollout(collector), 1, pool, &ppo, &err));
+    const cn_learner_setup setup = {
+        .policy = policy,
+        .column = 1,
+        .config = &config,
+        .make_env = point_make,
+        .make_env_ctx = &world,
+        .pool = pool,
+    };
+    CN_ASSERT_OK(cn_learner_create(&setup, &learner, &err));
     const long before = atomic_load(&allocations);
     long episodes = 0;
     for (int i = 0; i < 3; i++) {
-        CN_ASSERT_OK(cn_collector_run(collector, &totals, &err));
-        CN_ASSERT_OK(cn_ppo_update(ppo, cn_collector_rollout(collector), 0.0, &stats, &err));
-        episodes += totals.episodes;
+        CN_ASSERT_OK(learner->iterate(learner, 0.0, &step, &err));
+        episodes += step.episodes.episodes;
     }
     CU_ASSERT_EQUAL(atomic_load(&allocations), before);
-    CU_ASSERT_TRUE(episodes > 8);
-    cn_ppo_destroy(&ppo);
-    cn_collector_destroy(&collector);
+    CU_ASSERT_TRUE(episodes > 16);
+    cn_learner_destroy(&learner);
     cn_pool_destroy(&pool);
     cn_policy_destroy(&policy);
     CU_ASSERT_TRUE(atomic_load(&allocations) > before); /* destroying is counted */
 }
 
 CN_TEST_MAIN("policy.allocations", T(test_acting_allocates_nothing),
-             T(test_rollouts_and_updates_allocate_nothing))
+             T(test_iterations_allocate_nothing))

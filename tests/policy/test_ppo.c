@@ -1,5 +1,6 @@
 /* PPO: advantages against the definition, what an update moves and what it leaves, the same bits on
  * any number of threads. That it learns is test_trainer.c's matter. */
+#include "policy/ppo.h"
 #include "tests/policy/point.h"
 
 enum { HORIZON = 40, ENVS = 8, STEPS = 32 };

@@ -17,8 +17,8 @@ static cn_status read_text(const char *text, cn_train_config *config)
 /* Compares field by field: a struct has padding. */
 static bool same(const cn_train_config *a, const cn_train_config *b)
 {
-    bool equal =
-        a->layers == b->layers && a->activation == b->activation && a->lateral == b->lateral;
+    bool equal = a->algorithm == b->algorithm && a->layers == b->layers &&
+                 a->activation == b->activation && a->lateral == b->lateral;
     for (int i = 0; i < a->layers; i++)
         equal = equal && a->hidden[i] == b->hidden[i];
 #define SAME(name, ...) equal = equal && a->name == b->name;
@@ -143,6 +143,7 @@ static void test_help_names_every_key(void)
     CN_TRAIN_REAL_TABLE(NAMED)
     CN_TRAIN_BOOL_TABLE(NAMED)
 #undef NAMED
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "  algorithm "));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "  hidden "));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "  activation "));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "  lateral "));
@@ -170,6 +171,7 @@ static void test_refuses_with_file_and_line(void)
         {"hidden:\n  - 8\n  - 0\n", "run.yaml:3: found 0, expected 1 to 65536"},
         {"activation: sigmoid\n",
          "run.yaml:1: found 'sigmoid', expected one of: identity, tanh, relu"},
+        {"algorithm: luck\n", "run.yaml:1: found 'luck', expected one of: ppo"},
         {"lateral: sideways\n",
          "run.yaml:1: found 'sideways', expected one of: none, linear, adapter"},
         {"[steps]\n", "run.yaml:1: found a list, expected a map with: steps, envs, "},

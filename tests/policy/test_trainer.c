@@ -171,13 +171,24 @@ typedef struct course {
     int stop_at; /* iteration; 0: never */
 } course;
 
+/* NaN: there is none of that name. */
+static double metric(const cn_train_progress *p, const char *tag)
+{
+    for (int i = 0; i < p->metrics; i++)
+        if (strcmp(p->metric[i].tag, tag) == 0)
+            return p->metric[i].value;
+    return NAN;
+}
+
 static void follow(void *ctx, const cn_train_progress *p)
 {
     course *c = ctx;
     CU_ASSERT_TRUE(p->steps > c->steps);
     CU_ASSERT_TRUE(p->seconds > 0.0 && p->steps_per_second > 0.0);
     CU_ASSERT_EQUAL(isnan(p->return_mean), p->episodes == 0);
-    CU_ASSERT_TRUE(isfinite(p->ppo.loss) && p->ppo.entropy > 0.0);
+    CU_ASSERT_TRUE(metric(p, "ppo/loss") > -INFINITY && metric(p, "ppo/entropy") > 0.0);
+    CU_ASSERT_DOUBLE_EQUAL(p->last.environments + p->last.inference + p->last.update + p->last.idle,
+                           1.0, 1e-9);
     c->steps = p->steps;
     c->iterations++;
     c->evaluations += p->evaluated;

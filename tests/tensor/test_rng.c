@@ -152,7 +152,23 @@ static void test_shuffle_is_a_fair_permutation(void)
     CU_ASSERT_EQUAL(one, 8);
 }
 
+/* In the middle of a block: the words that are left of it are part of the state. */
+static void test_packed_is_unpacked(void)
+{
+    cn_rng rng = cn_rng_make(7, 9);
+    uint64_t words[CN_RNG_WORDS];
+    for (int i = 0; i < 6; i++)
+        cn_rng_u32(&rng);
+    cn_rng_pack(&rng, words);
+    cn_rng again = cn_rng_unpack(words);
+    for (int i = 0; i < 20; i++)
+        CU_ASSERT_EQUAL(cn_rng_u32(&again), cn_rng_u32(&rng));
+    words[7] = 5; /* damaged */
+    CU_ASSERT_EQUAL(cn_rng_unpack(words).left, 0);
+}
+
 CN_TEST_MAIN("tensor.rng", T(test_philox_known_answers), T(test_rng_repeats_and_can_be_copied),
              T(test_streams_and_seeds_differ), T(test_streams_are_uncorrelated),
              T(test_uniform_is_uniform), T(test_range_stays_inside), T(test_normal_has_its_moments),
-             T(test_below_is_even_and_bounded), T(test_shuffle_is_a_fair_permutation))
+             T(test_below_is_even_and_bounded), T(test_shuffle_is_a_fair_permutation),
+             T(test_packed_is_unpacked))

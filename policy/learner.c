@@ -1,0 +1,23 @@
+/* Which learner an algorithm is. */
+#include "policy/learner.h"
+
+#include "policy/ppo_learner.h"
+
+cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err)
+{
+    *out = NULL;
+    switch (setup->config->algorithm) {
+    case CN_PPO:
+        return cn_ppo_learner_create(setup, out, err);
+    }
+    CN_FAIL_IF(true, CN_ERR_ARGUMENT, err, "no algorithm has the number %d",
+               (int)setup->config->algorithm);
+    return CN_OK;
+}
+
+void cn_learner_destroy(cn_learner **learner)
+{
+    if (*learner)
+        (*learner)->destroy(*learner);
+    *learner = NULL;
+}

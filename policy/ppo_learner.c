@@ -1,0 +1,178 @@
+/* PPO as a learner: a collector, PPO, and how both are saved. */
+#include "policy/ppo_learner.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "policy/ppo.h"
+
+enum { REWARD_COUNT, REWARD_MEAN, REWARD_SQUARE, REWARD_NUMBERS };
+
+typedef struct ppo_learner {
+    cn_learner learner; /* first: a cn_learner * is a ppo_learner * */
+    cn_policy *policy;
+    cn_pool *pool;
+    cn_collector *collector;
+    cn_ppo *ppo;
+    cn_ppo_stats stats; /* of the last update */
+    /* What a checkpoint holds of it, beside Adam's moments. */
+    uint64_t rng[CN_RNG_WORDS];
+    int64_t adam_step;
+    double reward[REWARD_NUMBERS];
+    uint64_t *env_rng;      /* [N, CN_RNG_WORDS] */
+    uint64_t *env_episodes; /* [N] */
+} ppo_learner;
+
+/* @param collecting, updating  s */
+static void split_time(const ppo_learner *l, double collecting, double updating,
+                       cn_learner_step *step)
+{
+    const cn_collector_time spent = cn_collector_time_of(l->collector);
+    const double threads = (double)cn_pool_threads(l->pool);
+    const double all = (collecting + updating) * threads;
+    step->environments = spent.environments / all;
+    step->inference = spent.inference / all;
+    step->update = updating * threads / all; /* all threads are the update's while it runs */
+    step->idle = 1.0 - step->environments - step->inference - step->update;
+}
+
+static cn_status iterate(cn_learner *learner, double progress, cn_learner_step *step, cn_error *err)
+{
+    ppo_learner *l = (ppo_learner *)learner;
+    const cn_rollout *rollout = cn_collector_rollout(l->collector);
+    *step = (cn_learner_step){.steps = (int64_t)rollout->N * rollout->T};
+    const int64_t began = cn_clock_now();
+    CN_TRY(cn_collector_run(l->collector, &step->episodes, err));
+    const int64_t collected = cn_clock_now();
+    CN_TRY(cn_ppo_update(l->ppo, rollout, progress, &l->stats, err));
+    const int64_t updated = cn_clock_now();
+    split_time(l, (double)(collected - began) / (double)CN_NS_PER_S,
+               (double)(updated - collected) / (double)CN_NS_PER_S, step);
+    return CN_OK;
+}
+
+static int metrics(const cn_learner *learner, cn_metric *out)
+{
+    const cn_ppo_stats *s = &((const ppo_learner *)learner)->stats;
+    const cn_metric all[] = {
+        {"ppo/loss", s->loss},
+        {"ppo/entropy", s->entropy},
+        {"ppo/kl", s->kl},
+        {"ppo/clip_fraction", s->clip_fraction},
+        {"ppo/value_error", s->value_error},
+        {"ppo/grad_norm", s->grad_norm},
+    };
+    const int count = (int)(sizeof all / sizeof all[0]);
+    for (int i = 0; i < count; i++)
+        out[i] = all[i];
+    return count;
+}
+
+/* ---- Stopping and going on ---- */
+
+static int state(cn_learner *learner, cn_tensor_view *out)
+{
+    ppo_learner *l = (ppo_learner *)learner;
+    cn_params *params = cn_policy_params(l->policy);
+    const int64_t n = (int64_t)cn_params_count(params);
+    const int64_t envs = cn_collector_rollout(l->collector)->N;
+    int i = 0;
+    out[i++] = cn_tensor_matrix("trainer/moment1", CN_F32, 1, n, cn_params_moment1(params));
+    out[i++] = cn_tensor_matrix("trainer/moment2", CN_F32, 1, n, cn_params_moment2(params));
+    out[i++] = cn_tensor_matrix("trainer/rng", CN_U64, 1, CN_RNG_WORDS, l->rng);
+    out[i++] = cn_tensor_matrix("trainer/adam_step", CN_I64, 1, 1, &l->adam_step);
+    out[i++] = cn_tensor_matrix("trainer/reward", CN_F64, 1, REWARD_NUMBERS, l->reward);
+    out[i++] = cn_tensor_matrix("trainer/env_rng", CN_U64, envs, CN_RNG_WORDS, l->env_rng);
+    out[i++] = cn_tensor_matrix("trainer/env_episodes", CN_U64, 1, envs, l->env_episodes);
+    return i;
+}
+
+static void pack(cn_learner *learner)
+{
+    ppo_learner *l = (ppo_learner *)learner;
+    cn_collector_restart(l->collector);
+    cn_ppo_restart(l->ppo);
+    const cn_ppo_state s = cn_ppo_state_of(l->ppo);
+    cn_rng_pack(&s.rng, l->rng);
+    l->adam_step = s.adam_step;
+    l->reward[REWARD_COUNT] = s.reward_count;
+    l->reward[REWARD_MEAN] = s.reward_mean;
+    l->reward[REWARD_SQUARE] = s.reward_square;
+    for (int n = 0; n < cn_collector_rollout(l->collector)->N; n++) {
+        const cn_collector_slot slot = cn_collector_slot_at(l->collector, n);
+        cn_rng_pack(&slot.actions, l->env_rng + n * CN_RNG_WORDS);
+        l->env_episodes[n] = slot.episodes;
+    }
+}
+
+static cn_status unpack(cn_learner *learner, cn_error *err)
+{
+    ppo_learner *l = (ppo_learner *)learner;
+    (void)err;
+    const cn_ppo_state s = {
+        .rng = cn_rng_unpack(l->rng),
+        .adam_step = l->adam_step,
+        .reward_count = l->reward[REWARD_COUNT],
+        .reward_mean = l->reward[REWARD_MEAN],
+        .reward_square = l->reward[REWARD_SQUARE],
+    };
+    cn_ppo_restore(l->ppo, &s);
+    for (int n = 0; n < cn_collector_rollout(l->collector)->N; n++) {
+        const cn_collector_slot slot = {
+            .actions = cn_rng_unpack(l->env_rng + n * CN_RNG_WORDS),
+            .episodes = l->env_episodes[n],
+        };
+        cn_collector_restore(l->collector, n, &slot);
+    }
+    return CN_OK;
+}
+
+/* ---- Creation ---- */
+
+static void destroy(cn_learner *learner)
+{
+    ppo_learner *l = (ppo_learner *)learner;
+    cn_ppo_destroy(&l->ppo);
+    cn_collector_destroy(&l->collector);
+    free(l->env_rng);
+    free(l->env_episodes);
+    free(l);
+}
+
+cn_status cn_ppo_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err)
+{
+    *out = NULL;
+    const cn_train_config *config = setup->config;
+    const int envs = (int)config->envs;
+    ppo_learner *l = calloc(1, sizeof *l);
+    CN_FAIL_IF(!l, CN_ERR_MEMORY, err, "no memory for PPO");
+    cn_status status = CN_OK;
+    cn_learner *learner = &l->learner;
+    *l = (ppo_learner){
+        .learner = {.iterate = iterate,
+                    .metrics = metrics,
+                    .state = state,
+                    .pack = pack,
+                    .unpack = unpack,
+                    .destroy = destroy},
+        .policy = setup->policy,
+        .pool = setup->pool,
+        .stats = {NAN, NAN, NAN, NAN, NAN, NAN, NAN},
+    };
+    CN_TRY_CLEANUP(cn_collector_create(setup->policy, setup->column, envs,
+                                       (int)config->rollout_steps, setup->seed, setup->make_env,
+                                       setup->make_env_ctx, setup->pool, &l->collector, err));
+    CN_TRY_CLEANUP(cn_ppo_create(setup->policy, setup->column, config,
+                                 cn_collector_rollout(l->collector), setup->seed, setup->pool,
+                                 &l->ppo, err));
+    l->env_rng = calloc((size_t)envs * CN_RNG_WORDS, sizeof *l->env_rng);
+    l->env_episodes = calloc((size_t)envs, sizeof *l->env_episodes);
+    if (!l->env_rng || !l->env_episodes)
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for the state of %d environments", envs);
+    *out = learner;
+    learner = NULL;
+cleanup:
+    cn_learner_destroy(&learner);
+    return status;
+}
