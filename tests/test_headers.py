@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MODULES = ("base", "tensor", "progressive", "policy", "sim", "proto", "bridge", "cli", "tests", "bench")
+MODULES = ("base", "tensor", "progressive", "policy", "sim", "proto", "bridge", "mpi", "cli", "tests", "bench")
 
 
 def compilers(build):

@@ -21,9 +21,10 @@ MODULES = {
     "proto": set(),
     "sim": {"base", "tensor", "progressive", "policy"},
     "bridge": {"base", "tensor", "progressive", "policy", "proto"},
-    "cli": {"base", "tensor", "progressive", "policy", "sim", "bridge"},
-    "tests": {"base", "tensor", "progressive", "policy", "sim", "bridge", "proto", "cli"},
-    "bench": {"base", "tensor", "progressive", "policy", "sim", "bridge", "cli"},
+    "mpi": {"base", "policy"},
+    "cli": {"base", "tensor", "progressive", "policy", "sim", "bridge", "mpi"},
+    "tests": {"base", "tensor", "progressive", "policy", "sim", "bridge", "mpi", "proto", "cli"},
+    "bench": {"base", "tensor", "progressive", "policy", "sim", "bridge", "mpi", "cli"},
 }
 
 # Where the headers of other people's libraries may appear: prefix of the header, modules.
@@ -33,6 +34,7 @@ LIBRARIES = {
     "GL/": {"sim"},
     "zmq": {"bridge"},
     "protobuf-c/": {"bridge", "proto"},
+    "mpi.h": {"mpi"},
     "lz4": {"bridge"},
     "zstd": {"bridge"},
     "cblas": {"tensor"},
@@ -112,6 +114,9 @@ TRIALS = [
     ("sim/b.c", '#include "proto/robot.pb-c.h"', "reverses the law"),
     ("bridge/a.c", '#include "sim/twin.h"', "reverses the law"),
     ("bridge/b.c", "#include <EGL/egl.h>", "belongs in"),
+    ("policy/d.c", "#include <mpi.h>", "belongs in ['mpi']"),
+    ("policy/e.c", '#include "mpi/ranks.h"', "reverses the law"),
+    ("mpi/a.c", '#include "policy/peers.h"\n#include <mpi.h>', None),
     ("sim/c.c", '#include "cli/cli.h"', "reverses the law"),
     ("sim/d.c", '#include "task.h"', "from the root of the tree"),
     ("sim/sub/e.c", "#include <protobuf-c/protobuf-c.h>", "belongs in"),
