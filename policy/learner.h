@@ -34,7 +34,8 @@ struct cn_learner {
     cn_status (*iterate)(cn_learner *learner, double progress, cn_learner_step *step,
                          cn_error *err);
 
-    /* Its metrics, CN_MAX_METRICS at most. @return how many */
+    /* Its metrics after an iteration, the most telling first, CN_MAX_METRICS at most.
+     * @return how many */
     int (*metrics)(const cn_learner *learner, cn_metric *out);
 
     /* Everything its future depends on beside the policy's parameters, as tensors in memory that

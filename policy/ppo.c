@@ -9,6 +9,9 @@
 
 #define REWARD_CLIP       10.0 /* of scaled rewards */
 #define ADVANTAGE_EPSILON 1e-8
+#define RATE_FACTOR       1.5 /* kl_target's */
+#define RATE_LOW          1e-5
+#define RATE_HIGH         1e-2
 #define TARGETS           4 /* old log-prob, advantage, return, old value */
 
 /* Sums over the rows of a minibatch. */
@@ -51,6 +54,16 @@ struct cn_ppo {
 
 /* ---- Creation ---- */
 
+static cn_ppo_loss loss_settings(const cn_train_config *config, double entropy_weight)
+{
+    return (cn_ppo_loss){
+        .clip = (float)config->clip,
+        .value_clip = (float)config->value_clip,
+        .value_weight = (float)config->value_weight,
+        .entropy_weight = (float)entropy_weight,
+    };
+}
+
 static void build_graph(cn_ppo *ppo, shard *sh, const cn_rollout *r)
 {
     cn_policy *p = ppo->policy;
@@ -72,12 +85,7 @@ static void build_graph(cn_ppo *ppo, shard *sh, const cn_rollout *r)
     const cn_node mean = cn_net_build(cn_policy_actor(p), g, inputs, k, actor_features, NULL);
     sh->value = cn_net_build(cn_policy_critic(p), g, inputs, k, critic_features, NULL);
     sh->head = cn_op_gaussian(g, mean, cn_policy_log_std(p, k), sh->action);
-    const cn_ppo_loss loss = {
-        .clip = (float)ppo->config.clip,
-        .value_clip = (float)ppo->config.value_clip,
-        .value_weight = (float)ppo->config.value_weight,
-        .entropy_weight = (float)ppo->config.entropy_weight,
-    };
+    const cn_ppo_loss loss = loss_settings(&ppo->config, ppo->config.entropy_weight);
     sh->loss = cn_op_ppo_loss(g, sh->head, sh->value, sh->targets, &loss);
 }
 
@@ -141,6 +149,7 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
     if (!ppo->order || !ppo->advantage || !ppo->returns || !ppo->discounted ||
         !ppo->discounted_step || !ppo->raw_input)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for %d rows", rows);
+    ppo->adam.learning_rate = (float)config->learning_rate;
     CN_TRY_CLEANUP(cn_normalizer_create(1, &ppo->reward_stats, err));
     CN_TRY_CLEANUP(create_shards(ppo, r, err));
     forget_moments(cn_policy_params(policy));
@@ -179,6 +188,7 @@ cn_ppo_state cn_ppo_state_of(const cn_ppo *ppo)
     return (cn_ppo_state){
         .rng = ppo->rng,
         .adam_step = ppo->adam.step,
+        .learning_rate = ppo->adam.learning_rate,
         .reward_count = ppo->reward_stats.count,
         .reward_mean = ppo->reward_stats.mean[0],
         .reward_square = ppo->reward_stats.square[0],
@@ -189,6 +199,7 @@ void cn_ppo_restore(cn_ppo *ppo, const cn_ppo_state *state)
 {
     ppo->rng = state->rng;
     ppo->adam.step = state->adam_step;
+    ppo->adam.learning_rate = state->learning_rate;
     ppo->reward_stats.count = state->reward_count;
     ppo->reward_stats.mean[0] = state->reward_mean;
     ppo->reward_stats.square[0] = state->reward_square;
@@ -364,24 +375,60 @@ static void update_normalizer(cn_ppo *ppo, const cn_rollout *r)
     cn_normalizer_refresh(n);
 }
 
+static void apply_schedules(cn_ppo *ppo, double progress, cn_ppo_stats *stats)
+{
+    const cn_train_config *c = &ppo->config;
+    if (c->kl_target == 0.0)
+        ppo->adam.learning_rate = (float)cn_schedule_at(c->learning_rate_schedule, c->learning_rate,
+                                                        c->learning_rate_end, progress);
+    stats->learning_rate = (double)ppo->adam.learning_rate;
+    stats->entropy_weight = cn_schedule_at(c->learning_rate_schedule, c->entropy_weight,
+                                           c->entropy_weight_end, progress);
+    const cn_ppo_loss loss = loss_settings(c, stats->entropy_weight);
+    for (int s = 0; s < ppo->shards; s++)
+        cn_graph_set_ppo_loss(ppo->shard[s].graph, ppo->shard[s].loss, &loss);
+}
+
+/* One pass over the rows in a new order. */
+static void learn_epoch(cn_ppo *ppo, cn_ppo_stats *stats)
+{
+    const double before = stats->kl;
+    cn_rng_shuffle(&ppo->rng, ppo->order, ppo->rows);
+    for (int m = 0; m < ppo->config.minibatches; m++) {
+        ppo->batch = ppo->order + m * ppo->minibatch;
+        learn_minibatch(ppo, stats);
+    }
+    stats->kl_last = (stats->kl - before) / (double)ppo->config.minibatches;
+    stats->epochs++;
+}
+
+/* The next update's learning rate, by how far this one went. */
+static void follow_kl(cn_ppo *ppo, double kl)
+{
+    const double target = ppo->config.kl_target, rate = (double)ppo->adam.learning_rate;
+    if (target == 0.0)
+        return;
+    if (kl > 2.0 * target)
+        ppo->adam.learning_rate = (float)fmax(rate / RATE_FACTOR, RATE_LOW);
+    else if (kl < 0.5 * target)
+        ppo->adam.learning_rate = (float)fmin(rate * RATE_FACTOR, RATE_HIGH);
+}
+
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_ppo_stats *stats,
                         cn_error *err)
 {
     *stats = (cn_ppo_stats){.reward_scale = update_reward_scale(ppo, r)};
     compute_advantages(ppo, r, stats->reward_scale);
     ppo->rollout = r;
-    ppo->adam.learning_rate = (float)cn_schedule_at(CN_SCHEDULE_LINEAR, ppo->config.learning_rate,
-                                                    ppo->config.learning_rate_end, progress);
+    apply_schedules(ppo, progress, stats);
     for (int i = 0; i < ppo->rows; i++)
         ppo->order[i] = i;
-    const int updates = (int)(ppo->config.epochs * ppo->config.minibatches);
-    for (int epoch = 0; epoch < ppo->config.epochs; epoch++) {
-        cn_rng_shuffle(&ppo->rng, ppo->order, ppo->rows);
-        for (int m = 0; m < ppo->config.minibatches; m++) {
-            ppo->batch = ppo->order + m * ppo->minibatch;
-            learn_minibatch(ppo, stats);
-        }
-    }
+    const double kl_stop = ppo->config.kl_stop > 0.0 ? ppo->config.kl_stop : INFINITY;
+    do
+        learn_epoch(ppo, stats);
+    while (stats->epochs < ppo->config.epochs && stats->kl_last <= kl_stop);
+    follow_kl(ppo, stats->kl_last);
+    const double updates = (double)(stats->epochs * ppo->config.minibatches);
     double *const means[] = {&stats->loss,          &stats->entropy,     &stats->kl,
                              &stats->clip_fraction, &stats->value_error, &stats->grad_norm};
     for (size_t i = 0; i < sizeof means / sizeof means[0]; i++)

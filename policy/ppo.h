@@ -12,7 +12,7 @@
 
 typedef struct cn_ppo cn_ppo;
 
-/* Means over all minibatches of one update. */
+/* Of one update; means over all its minibatches. */
 typedef struct cn_ppo_stats {
     double loss;    /* the whole of it */
     double entropy; /* nats */
@@ -21,6 +21,10 @@ typedef struct cn_ppo_stats {
     double value_error;   /* mean squared, of scaled returns */
     double grad_norm;     /* before clipping */
     double reward_scale;  /* what rewards were multiplied by */
+    double kl_last;       /* kl, over the last epoch alone */
+    double learning_rate;
+    double entropy_weight;
+    int epochs; /* fewer than configured when kl_stop ended it */
 } cn_ppo_stats;
 
 /* @param policy   borrowed; `column` is trained, its earlier columns should be frozen
@@ -34,6 +38,10 @@ void cn_ppo_destroy(cn_ppo **ppo);
 
 /* Learns from a rollout: scales rewards, computes advantages, takes epochs x minibatches Adam
  * steps, and then takes the rollout's observations into the column's normaliser. Allocates nothing.
+ * After an epoch whose mean KL is above kl_stop the update takes no more steps. With kl_target the
+ * learning rate is divided by 1.5 after an update whose last epoch had more than twice that KL, and
+ * multiplied by 1.5 after one with less than half, within 1e-5 to 1e-2, as in rsl_rl (its
+ * algorithms/ppo.py, there after every minibatch).
  * @param progress  0 at the start of the run .. 1 at its end, for the schedules
  * @return CN_ERR_PHYSICS when the loss is not finite; the policy is then not to be used. */
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,
@@ -44,6 +52,7 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,
 typedef struct cn_ppo_state {
     cn_rng rng;        /* order of the rows */
     int64_t adam_step; /* updates so far */
+    float learning_rate;
     double reward_count, reward_mean,
         reward_square; /* running statistics of the discounted return */
 } cn_ppo_state;

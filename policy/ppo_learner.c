@@ -1,7 +1,6 @@
 /* PPO as a learner: a collector, PPO, and how both are saved. */
 #include "policy/ppo_learner.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -19,6 +18,7 @@ typedef struct ppo_learner {
     /* What a checkpoint holds of it, beside Adam's moments. */
     uint64_t rng[CN_RNG_WORDS];
     int64_t adam_step;
+    float learning_rate;
     double reward[REWARD_NUMBERS];
     uint64_t *env_rng;      /* [N, CN_RNG_WORDS] */
     uint64_t *env_episodes; /* [N] */
@@ -56,12 +56,16 @@ static int metrics(const cn_learner *learner, cn_metric *out)
 {
     const cn_ppo_stats *s = &((const ppo_learner *)learner)->stats;
     const cn_metric all[] = {
-        {"ppo/loss", s->loss},
-        {"ppo/entropy", s->entropy},
         {"ppo/kl", s->kl},
         {"ppo/clip_fraction", s->clip_fraction},
+        {"ppo/entropy", s->entropy},
+        {"ppo/learning_rate", s->learning_rate},
         {"ppo/value_error", s->value_error},
+        {"ppo/loss", s->loss},
         {"ppo/grad_norm", s->grad_norm},
+        {"ppo/kl_last_epoch", s->kl_last},
+        {"ppo/epochs", s->epochs},
+        {"ppo/entropy_weight", s->entropy_weight},
     };
     const int count = (int)(sizeof all / sizeof all[0]);
     for (int i = 0; i < count; i++)
@@ -82,6 +86,7 @@ static int state(cn_learner *learner, cn_tensor_view *out)
     out[i++] = cn_tensor_matrix("trainer/moment2", CN_F32, 1, n, cn_params_moment2(params));
     out[i++] = cn_tensor_matrix("trainer/rng", CN_U64, 1, CN_RNG_WORDS, l->rng);
     out[i++] = cn_tensor_matrix("trainer/adam_step", CN_I64, 1, 1, &l->adam_step);
+    out[i++] = cn_tensor_matrix("trainer/learning_rate", CN_F32, 1, 1, &l->learning_rate);
     out[i++] = cn_tensor_matrix("trainer/reward", CN_F64, 1, REWARD_NUMBERS, l->reward);
     out[i++] = cn_tensor_matrix("trainer/env_rng", CN_U64, envs, CN_RNG_WORDS, l->env_rng);
     out[i++] = cn_tensor_matrix("trainer/env_episodes", CN_U64, 1, envs, l->env_episodes);
@@ -96,6 +101,7 @@ static void pack(cn_learner *learner)
     const cn_ppo_state s = cn_ppo_state_of(l->ppo);
     cn_rng_pack(&s.rng, l->rng);
     l->adam_step = s.adam_step;
+    l->learning_rate = s.learning_rate;
     l->reward[REWARD_COUNT] = s.reward_count;
     l->reward[REWARD_MEAN] = s.reward_mean;
     l->reward[REWARD_SQUARE] = s.reward_square;
@@ -113,6 +119,7 @@ static cn_status unpack(cn_learner *learner, cn_error *err)
     const cn_ppo_state s = {
         .rng = cn_rng_unpack(l->rng),
         .adam_step = l->adam_step,
+        .learning_rate = l->learning_rate,
         .reward_count = l->reward[REWARD_COUNT],
         .reward_mean = l->reward[REWARD_MEAN],
         .reward_square = l->reward[REWARD_SQUARE],
@@ -158,7 +165,6 @@ cn_status cn_ppo_learner_create(const cn_learner_setup *setup, cn_learner **out,
                     .destroy = destroy},
         .policy = setup->policy,
         .pool = setup->pool,
-        .stats = {NAN, NAN, NAN, NAN, NAN, NAN, NAN},
     };
     CN_TRY_CLEANUP(cn_collector_create(setup->policy, setup->column, envs,
                                        (int)config->rollout_steps, setup->seed, setup->make_env,

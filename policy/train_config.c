@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+/* The words of CN_TRAIN_WORD_TABLE, in the order of their types. */
 static const char *const algorithm_words[] = {"ppo", NULL};
+static const char *const learning_rate_schedule_words[] = {"constant", "linear", "cosine", NULL};
 static const char *const activation_words[] = {"identity", "tanh", "relu", NULL};
 static const char *const lateral_words[] = {"none", "linear", "adapter", NULL};
 
@@ -14,11 +16,11 @@ cn_train_config cn_train_config_default(void)
         CN_TRAIN_INT_TABLE(CN_TRAIN_DEFAULT) CN_TRAIN_REAL_TABLE(CN_TRAIN_DEFAULT)
             CN_TRAIN_BOOL_TABLE(CN_TRAIN_DEFAULT)
 #undef CN_TRAIN_DEFAULT
-                .algorithm = CN_PPO,
-        .layers = 2,
+#define CN_TRAIN_DEFAULT(name, type, value, help) .name = value,
+                CN_TRAIN_WORD_TABLE(CN_TRAIN_DEFAULT)
+#undef CN_TRAIN_DEFAULT
+                    .layers = 2,
         .hidden = {64, 64},
-        .activation = CN_TANH,
-        .lateral = CN_LATERAL_LINEAR,
     };
 }
 
@@ -46,12 +48,9 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
     static const char *const keys[] = {
 #define CN_TRAIN_KEY(name, ...) #name,
         CN_TRAIN_INT_TABLE(CN_TRAIN_KEY) CN_TRAIN_REAL_TABLE(CN_TRAIN_KEY)
-            CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY)
+            CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY) CN_TRAIN_WORD_TABLE(CN_TRAIN_KEY)
 #undef CN_TRAIN_KEY
-                "algorithm",
-        "hidden",
-        "activation",
-        "lateral",
+                "hidden",
         NULL,
     };
     CN_TRY(cn_yaml_check_keys(map, keys, err));
@@ -72,20 +71,15 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
         CN_TRY(cn_yaml_bool(node, &config->name, err));
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_READ)
 #undef CN_TRAIN_READ
-    if (cn_yaml_find(map, "algorithm", &node)) {
-        CN_TRY(cn_yaml_choice(node, algorithm_words, &word, err));
-        config->algorithm = (cn_algorithm)word;
+#define CN_TRAIN_READ(name, type, value, help)                                                     \
+    if (cn_yaml_find(map, #name, &node)) {                                                         \
+        CN_TRY(cn_yaml_choice(node, name##_words, &word, err));                                    \
+        config->name = (type)word;                                                                 \
     }
+    CN_TRAIN_WORD_TABLE(CN_TRAIN_READ)
+#undef CN_TRAIN_READ
     if (cn_yaml_find(map, "hidden", &node))
         CN_TRY(read_hidden(config, node, err));
-    if (cn_yaml_find(map, "activation", &node)) {
-        CN_TRY(cn_yaml_choice(node, activation_words, &word, err));
-        config->activation = (cn_activation)word;
-    }
-    if (cn_yaml_find(map, "lateral", &node)) {
-        CN_TRY(cn_yaml_choice(node, lateral_words, &word, err));
-        config->lateral = (cn_lateral)word;
-    }
     return CN_OK;
 }
 
@@ -100,11 +94,13 @@ void cn_train_config_write(const cn_train_config *config, FILE *out)
 #define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %s\n", #name, config->name ? "true" : "false");
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_WRITE)
 #undef CN_TRAIN_WRITE
-    fprintf(out, "algorithm: %s\nhidden: [", algorithm_words[config->algorithm]);
+#define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %s\n", #name, name##_words[config->name]);
+    CN_TRAIN_WORD_TABLE(CN_TRAIN_WRITE)
+#undef CN_TRAIN_WRITE
+    fprintf(out, "hidden: [");
     for (int i = 0; i < config->layers; i++)
         fprintf(out, "%s%d", i ? ", " : "", config->hidden[i]);
-    fprintf(out, "]\nactivation: %s\nlateral: %s\n", activation_words[config->activation],
-            lateral_words[config->lateral]);
+    fprintf(out, "]\n");
 }
 
 void cn_train_config_help(FILE *out)
@@ -117,9 +113,9 @@ void cn_train_config_help(FILE *out)
 #define CN_TRAIN_HELP(name, value, help) fprintf(out, "  %-22s %-10s %s\n", #name, #value, help);
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_HELP)
 #undef CN_TRAIN_HELP
-    fprintf(out, "  %-22s %-10s %s\n", "algorithm", "ppo", "how it learns: ppo");
+#define CN_TRAIN_HELP(name, type, value, help)                                                     \
+    fprintf(out, "  %-22s %-10s %s\n", #name, name##_words[value], help);
+    CN_TRAIN_WORD_TABLE(CN_TRAIN_HELP)
+#undef CN_TRAIN_HELP
     fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
-    fprintf(out, "  %-22s %-10s %s\n", "activation", "tanh", "tanh, relu or identity");
-    fprintf(out, "  %-22s %-10s %s\n", "lateral", "linear",
-            "laterals of a new column: linear, adapter or none");
 }

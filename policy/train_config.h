@@ -8,6 +8,7 @@
 
 #include "base/yaml.h"
 #include "progressive/net.h"
+#include "tensor/optim.h"
 
 /* X(name, default, low, high, help). The reference values are CleanRL's for continuous control
  * (Huang et al. 2022, "The 37 implementation details of PPO"), scaled to many environments. */
@@ -19,22 +20,29 @@
     X(epochs, 10, 1, 1000, "passes over a rollout")                                                \
     X(evaluate_every, 200000, 0, 2000000000, "environment steps between evaluations; 0: none")     \
     X(evaluate_episodes, 64, 1, 100000, "episodes of an evaluation")                               \
+    X(patience, 0, 0, 1000000, "end after this many evaluations without a better one; 0: never")   \
     X(checkpoint_every, 100000, 0, 1000000000000,                                                  \
       "environment steps between checkpoints; 0: none")                                            \
     X(adapter_size, 32, 1, 65536, "units of a lateral adapter")
 
 #define CN_TRAIN_REAL_TABLE(X)                                                                     \
     X(learning_rate, 3e-4, 1e-9, 1.0, "Adam's step size at the start")                             \
-    X(learning_rate_end, 0.0, 0.0, 1.0, "and at the end; linear between")                          \
+    X(learning_rate_end, 0.0, 0.0, 1.0, "and at the end, by its schedule")                         \
+    X(kl_target, 0.0, 0.0, 100.0,                                                                  \
+      "the learning rate follows the KL towards this, not its schedule; 0: no")                    \
+    X(kl_stop, 0.0, 0.0, 100.0, "an update stops after an epoch with a mean KL above this; 0: no") \
     X(discount, 0.99, 0.0, 1.0, "gamma")                                                           \
     X(gae_lambda, 0.95, 0.0, 1.0, "lambda of generalised advantage estimation")                    \
     X(clip, 0.2, 0.001, 10.0, "clipping of the probability ratio")                                 \
     X(value_clip, 0.2, 0.0, 1000.0, "clipping of the value's change; 0: none")                     \
     X(value_weight, 0.5, 0.0, 1000.0, "weight of the value loss")                                  \
     X(entropy_weight, 0.0, 0.0, 10.0, "weight of the entropy bonus")                               \
+    X(entropy_weight_end, 0.0, 0.0, 10.0, "and at the end, by the learning rate's schedule")       \
     X(max_grad_norm, 0.5, 1e-6, 1e6, "global gradient norm is clipped to this")                    \
     X(log_std, 0.0, -10.0, 5.0, "initial log standard deviation of the actions")                   \
-    X(adapter_scale, 1.0, 1e-6, 100.0, "initial learned scalar of an adapter")
+    X(adapter_scale, 1.0, 1e-6, 100.0, "initial learned scalar of an adapter")                     \
+    X(stop_success, 0.0, 0.0, 1.0,                                                                 \
+      "end when the interval of an evaluation's success lies above this; 0: never")
 
 #define CN_TRAIN_BOOL_TABLE(X)                                                                     \
     X(normalize_observation, true, "running mean and variance of the observations")                \
@@ -43,6 +51,13 @@
 
 /* How it learns: policy/learner.c has what each makes. */
 typedef enum cn_algorithm { CN_PPO } cn_algorithm;
+
+/* X(name, type, default, help): the words of `name` are in train_config.c, in the order of type. */
+#define CN_TRAIN_WORD_TABLE(X)                                                                     \
+    X(algorithm, cn_algorithm, CN_PPO, "how it learns: ppo")                                       \
+    X(learning_rate_schedule, cn_schedule, CN_SCHEDULE_LINEAR, "constant, linear or cosine")       \
+    X(activation, cn_activation, CN_TANH, "tanh, relu or identity")                                \
+    X(lateral, cn_lateral, CN_LATERAL_LINEAR, "of a new column: linear, adapter or none")
 
 typedef struct cn_train_config {
 #define CN_TRAIN_FIELD(name, ...) long name;
@@ -54,11 +69,11 @@ typedef struct cn_train_config {
 #define CN_TRAIN_FIELD(name, ...) bool name;
     CN_TRAIN_BOOL_TABLE(CN_TRAIN_FIELD)
 #undef CN_TRAIN_FIELD
-    cn_algorithm algorithm;    /* `algorithm: ppo` */
+#define CN_TRAIN_FIELD(name, type, ...) type name;
+    CN_TRAIN_WORD_TABLE(CN_TRAIN_FIELD)
+#undef CN_TRAIN_FIELD
     int layers;                /* hidden layers */
     int hidden[CN_MAX_LAYERS]; /* `hidden: [64, 64]` */
-    cn_activation activation;  /* `activation: tanh | relu | identity` */
-    cn_lateral lateral;        /* `lateral: linear | adapter | none`, of a new column */
 } cn_train_config;
 
 cn_train_config cn_train_config_default(void);

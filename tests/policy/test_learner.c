@@ -28,6 +28,7 @@ static void setting_create(setting *s, cn_algorithm algorithm)
 {
     *s = (setting){.config = point_config()};
     s->config.algorithm = algorithm;
+    s->config.kl_target = 0.005; /* so that the learning rate is state as well */
     s->policy = point_policy(2, CN_LATERAL_ADAPTER, CN_GROW_IDENTITY);
     CN_ASSERT_OK(cn_pool_create(2, &s->pool, &err));
     const cn_learner_setup setup = setup_of(s);

@@ -267,6 +267,86 @@ static void test_learning_rate_is_annealed(void)
     setting_destroy(&s);
 }
 
+/* Constant, linear, cosine: the learning rate and, in step with it, the weight of the entropy. */
+static void test_schedules(void)
+{
+    static const double shares[3][3] = {{1.0, 1.0, 1.0}, {1.0, 0.75, 0.5}, {1.0, 0.853553, 0.5}};
+    for (int schedule = CN_SCHEDULE_CONSTANT; schedule <= CN_SCHEDULE_COSINE; schedule++) {
+        setting s;
+        cn_train_config config = small_config();
+        config.learning_rate_schedule = (cn_schedule)schedule;
+        config.learning_rate_end = 0.0;
+        config.entropy_weight = 0.02;
+        config.epochs = config.minibatches = 1;
+        setting_create(&s, 1, config, 1, 1);
+        for (int i = 0; i < 3; i++) {
+            const double share = shares[schedule][i];
+            const cn_ppo_stats stats = iterate(&s, 0.25 * i);
+            CU_ASSERT_DOUBLE_EQUAL(stats.learning_rate, config.learning_rate * share, 1e-8);
+            CU_ASSERT_DOUBLE_EQUAL(stats.entropy_weight, 0.02 * share, 1e-8);
+            CU_ASSERT_DOUBLE_EQUAL(
+                stats.loss, 0.25 * stats.value_error - stats.entropy_weight * stats.entropy, 1e-5);
+        }
+        setting_destroy(&s);
+    }
+}
+
+/* The update takes no further epoch once the mean KL of one is above kl_stop, and is until then the
+ * update that it is without. */
+static void test_kl_stop(void)
+{
+    setting s;
+    cn_train_config config = small_config();
+    config.learning_rate = 3e-2;
+    config.epochs = 1;
+    setting_create(&s, 1, config, 1, 1);
+    const cn_ppo_stats once = iterate(&s, 0.0);
+    const uint64_t sum = cn_policy_checksum(s.policy, -1);
+    setting_destroy(&s);
+
+    config.epochs = 20;
+    config.kl_stop = 0.5 * once.kl_last;
+    setting_create(&s, 1, config, 2, 1);
+    const cn_ppo_stats stopped = iterate(&s, 0.0);
+    CU_ASSERT_EQUAL(stopped.epochs, 1);
+    CU_ASSERT_EQUAL(stopped.kl, once.kl);
+    CU_ASSERT_EQUAL(cn_policy_checksum(s.policy, -1), sum);
+    setting_destroy(&s);
+
+    config.kl_stop = 2.0 * once.kl_last;
+    setting_create(&s, 1, config, 2, 1);
+    const cn_ppo_stats later = iterate(&s, 0.0);
+    CU_ASSERT_TRUE(later.epochs > 1 && later.epochs < 20);
+    CU_ASSERT_TRUE(later.kl_last > config.kl_stop);
+    CU_ASSERT_TRUE(later.kl < later.kl_last); /* the epochs before moved less */
+    setting_destroy(&s);
+}
+
+/* A KL that is far too large, about right, far too small. */
+static void test_learning_rate_follows_the_kl(void)
+{
+    setting s;
+    cn_train_config config = small_config();
+    setting_create(&s, 1, config, 1, 1);
+    const double kl = iterate(&s, 0.0).kl_last, rate = config.learning_rate;
+    setting_destroy(&s);
+    const struct {
+        double target, rate, next;
+    } cases[] = {
+        {kl / 10.0, rate, rate / 1.5}, {kl * 0.99, rate, rate},
+        {kl * 10.0, rate, rate * 1.5}, {100.0, 9e-3, 1e-2}, /* not beyond its bounds */
+        {1e-12, 1.2e-5, 1e-5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        config.kl_target = cases[i].target;
+        config.learning_rate = cases[i].rate;
+        setting_create(&s, 1, config, 1, 1);
+        CU_ASSERT_DOUBLE_EQUAL(iterate(&s, 0.9).learning_rate / cases[i].rate, 1.0, 1e-6);
+        CU_ASSERT_DOUBLE_EQUAL(iterate(&s, 0.9).learning_rate / cases[i].next, 1.0, 1e-6);
+        setting_destroy(&s);
+    }
+}
+
 /* A second learner on the same policy starts with fresh moments: Adam counts its steps from 0. */
 static void test_a_new_learner_has_fresh_moments(void)
 {
@@ -287,7 +367,11 @@ static void test_a_new_learner_has_fresh_moments(void)
 static uint64_t checksum_after(int threads, uint64_t seed)
 {
     setting s;
-    setting_create(&s, 2, small_config(), threads, seed);
+    cn_train_config config = small_config();
+    config.kl_stop = 0.01; /* what is decided by sums over the shards: */
+    config.kl_target = 0.01;
+    config.entropy_weight = 0.01;
+    setting_create(&s, 2, config, threads, seed);
     for (int i = 0; i < 4; i++)
         iterate(&s, 0.25 * i);
     const uint64_t sum = cn_policy_checksum(s.policy, -1);
@@ -336,6 +420,7 @@ static void test_loss_that_is_not_finite(void)
 CN_TEST_MAIN("policy.ppo", T(test_gae_is_its_definition), T(test_gae_by_hand),
              T(test_gae_clips_scaled_rewards), T(test_update_moves_only_the_last_column),
              T(test_update_feeds_the_normaliser), T(test_stats_of_one_minibatch),
-             T(test_reward_scale), T(test_learning_rate_is_annealed),
+             T(test_reward_scale), T(test_learning_rate_is_annealed), T(test_schedules),
+             T(test_kl_stop), T(test_learning_rate_follows_the_kl),
              T(test_a_new_learner_has_fresh_moments), T(test_threads_do_not_change_bits),
              T(test_too_many_minibatches), T(test_loss_that_is_not_finite))
