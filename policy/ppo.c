@@ -338,7 +338,7 @@ static void learn_shard(void *ctx, int s)
     gather(ppo, sh);
     cn_graph_forward(sh->graph, sh->rows);
     measure(ppo, sh);
-    memset(sh->grads, 0, cn_params_count(cn_policy_params(ppo->policy)) * sizeof(float));
+    cn_grads_zero(cn_policy_params(ppo->policy), sh->grads);
     cn_graph_backward(sh->graph, sh->loss, 1.0f / (float)ppo->minibatch);
 }
 

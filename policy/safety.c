@@ -98,19 +98,24 @@ cn_status cn_safety_check(const cn_safety *safety, const cn_arm_command *wanted,
     return CN_OK;
 }
 
-/* The fastest velocity at which one step, and then braking by `slow` a step, covers at most
- * `distance`: with v = n slow + rest, dt (v + (v - slow) + ... + rest) = dt ((n + 1) v - slow n (n
- * + 1) / 2).
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* The fastest velocity, up to `fastest`, at which one step, and then braking by `slow` a step,
+ * covers at most `distance`: with v = n slow + rest, dt (v + (v - slow) + ... + rest) = dt ((n + 1)
+ * v - slow n (n + 1) / 2), which is no more than dt (v + v^2 / (2 slow)).
  * @param slow  acceleration * dt_s */
-static double braking_velocity(double distance, double slow, double dt_s)
+static double braking_velocity(double distance, double fastest, double slow, double dt_s)
 {
     if (!(distance > 0))
         return 0;
+    if (distance * slow > dt_s * fastest * (slow + fastest)) /* far: no need for a root */
+        return fastest;
     const double steps = distance / (slow * dt_s);
-    if (isinf(steps))
-        return INFINITY;
     const double n = floor((sqrt(1 + 8 * steps) - 1) / 2);
-    return distance / dt_s / (n + 1) + slow * n / 2;
+    return smaller(fastest, distance / dt_s / (n + 1) + slow * n / 2);
 }
 
 /* The velocity of a joint for the next step: the wanted one, within reach and within the limits. */
@@ -118,9 +123,8 @@ static double next_velocity(const cn_safety *safety, int j, double wanted, doubl
 {
     const cn_arm_joint *joint = &safety->joint[j];
     const double p = safety->p[j], v = safety->v[j];
-    const double up = fmin(joint->velocity, braking_velocity(joint->position_high - p, slow, dt_s));
-    const double down =
-        fmin(joint->velocity, braking_velocity(p - joint->position_low, slow, dt_s));
+    const double up = braking_velocity(joint->position_high - p, joint->velocity, slow, dt_s);
+    const double down = braking_velocity(p - joint->position_low, joint->velocity, slow, dt_s);
     /* The range comes first. While p has moved by v alone, the bounds are always within reach. */
     return clamp(clamp(wanted, v - slow, v + slow), -down, up);
 }
@@ -128,7 +132,8 @@ static double next_velocity(const cn_safety *safety, int j, double wanted, doubl
 /* Where the step ends: within the range to the last bit; from outside it, never further out. */
 static double next_position(const cn_arm_joint *joint, double p, double step)
 {
-    return clamp(p + step, fmin(joint->position_low, p), fmax(joint->position_high, p));
+    return clamp(p + step, p < joint->position_low ? p : joint->position_low,
+                 p > joint->position_high ? p : joint->position_high);
 }
 
 static double wanted_velocity(const cn_safety *safety, int j, const cn_arm_command *wanted,
@@ -141,7 +146,7 @@ static double wanted_velocity(const cn_safety *safety, int j, const cn_arm_comma
     const cn_arm_joint *joint = &safety->joint[j];
     const double target = clamp(wanted->target[j], joint->position_low, joint->position_high);
     const double distance = target - safety->p[j];
-    return copysign(braking_velocity(fabs(distance), slow, dt_s), distance);
+    return copysign(braking_velocity(fabs(distance), joint->velocity, slow, dt_s), distance);
 }
 
 void cn_safety_next(cn_safety *safety, const cn_arm_command *wanted, double dt_s,

@@ -54,11 +54,11 @@ void cn_servo_begin(cn_servo *s, const cn_arm_state *reading)
 cn_status cn_servo_follow(cn_servo *s, const cn_arm_command *command, cn_arm_state *reading,
                           cn_error *err)
 {
+    cn_arm_command limited;
     for (int tick = 0; tick < s->ticks; tick++) {
-        cn_arm_command limited = *command;
         if (s->safety)
             cn_safety_next(s->safety, command, s->servo_period_s, &limited);
-        cn_twin_command(s->twin, &limited);
+        cn_twin_command(s->twin, s->safety ? &limited : command);
         CN_TRY(cn_twin_advance(s->twin, s->servo_period_s, err));
     }
     cn_twin_read(s->twin, reading);

@@ -12,6 +12,17 @@
 
 #include "tensor/graph.h"
 
+/* A function of plain loops over floats: compiled for AVX2 as well where the compiler can choose
+ * between the two at start-up. Each element gets the same operations in the same order, so both
+ * give the same bits; a sum must therefore have a fixed number of partial sums of its own.
+ * Sanitizers run before such choices can be made. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&   \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CN_VECTOR_LOOPS __attribute__((target_clones("avx2", "default")))
+#else
+#define CN_VECTOR_LOOPS
+#endif
+
 /* ---- Memory. ---- */
 
 /* *out = a * b, or a + b. @return false on overflow. */
@@ -103,9 +114,9 @@ float *cn_graph_scratch(cn_graph *g);
 void cn_add_scaled(float *restrict y, const float *restrict x, float a, size_t count, bool first);
 
 bool cn_activation_known(cn_activation act);
-/* y = act(y + bias), y [B, width], bias [width] or NULL. */
-void cn_activate(cn_activation act, float *y, const float *bias, int B, int width);
-/* out = dy act'(x) where y = act(x), `count` elements. out may be dy. */
+/* y = act(y), `count` elements. */
+void cn_activate(cn_activation act, float *y, size_t count);
+/* out = dy act'(x) where y = act(x), `count` elements; out apart from both. */
 void cn_activate_grad(cn_activation act, const float *y, const float *dy, float *out, size_t count);
 
 #endif

@@ -12,7 +12,7 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
 {
     const size_t count = (size_t)B * (size_t)node->width;
     memcpy(node->value, cn_graph_input(g, node, 0)->value, count * sizeof(float));
-    cn_activate(((const settings *)node->detail)->act, node->value, NULL, B, node->width);
+    cn_activate(((const settings *)node->detail)->act, node->value, count);
 }
 
 static void backward(cn_graph *g, const cn_graph_node *node, int B)

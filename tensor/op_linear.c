@@ -2,6 +2,7 @@
  *   db += sum of d's rows    dW += d^T x    dx += d W
  * Legend: x [B, I], W [O, I], b [1, O], y [B, O]. */
 #include <cblas.h>
+#include <string.h>
 
 #include "tensor/internal.h"
 
@@ -13,18 +14,36 @@ typedef struct settings {
     cn_activation act;
 } settings;
 
+/* y [B, O] = the bias in every row. */
+static void fill_rows(float *y, const float *bias, int B, int O)
+{
+    for (size_t b = 0; b < (size_t)B; b++)
+        memcpy(y + b * (size_t)O, bias, (size_t)O * sizeof *y);
+}
+
+/* sum [O] += the rows of d [B, O], in order. */
+CN_VECTOR_LOOPS static void add_rows(float *restrict sum, const float *restrict d, int B, int O)
+{
+    for (size_t b = 0; b < (size_t)B; b++)
+        for (size_t o = 0; o < (size_t)O; o++)
+            sum[o] += d[b * (size_t)O + o];
+}
+
 static void forward(cn_graph *g, const cn_graph_node *node, int B)
 {
     const cn_graph_node *x = cn_graph_input(g, node, 0);
-    const float *W = cn_graph_param(g, node, WEIGHT);
+    const float *W = cn_graph_param(g, node, WEIGHT), *bias = cn_graph_param(g, node, BIAS);
     const int I = x->width, O = node->width;
+    const float keep = bias ? 1.0f : 0.0f; /* of what stands in y */
     float *y = node->value;
+    if (bias)
+        fill_rows(y, bias, B, O);
     if (B == 1) /* control: one row, where a matrix product would waste time on packing */
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, O, I, 1.0f, W, I, x->value, 1, 0.0f, y, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, O, I, 1.0f, W, I, x->value, 1, keep, y, 1);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, B, O, I, 1.0f, x->value, I, W, I, 0.0f,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, B, O, I, 1.0f, x->value, I, W, I, keep,
                     y, O);
-    cn_activate(((const settings *)node->detail)->act, y, cn_graph_param(g, node, BIAS), B, O);
+    cn_activate(((const settings *)node->detail)->act, y, (size_t)B * (size_t)O);
 }
 
 static void backward(cn_graph *g, const cn_graph_node *node, int B)
@@ -38,9 +57,8 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
         d = cn_graph_scratch(g);
     }
     float *db = cn_grad_of_param(g, node, BIAS);
-    for (int b = 0; db && b < B; b++)
-        for (int o = 0; o < O; o++)
-            db[o] += d[(size_t)b * (size_t)O + (size_t)o];
+    if (db)
+        add_rows(db, d, B, O);
     float *dW = cn_grad_of_param(g, node, WEIGHT);
     if (dW)
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, B, 1.0f, d, O, x->value, I, 1.0f,

@@ -5,83 +5,126 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/internal.h"
+
+/* The next stretch of floats that are not frozen, from slice *i on. @return false: none is left */
+static bool next_trainable(const cn_params *params, cn_param *i, size_t *first, size_t *count)
+{
+    const int slices = cn_params_slices(params);
+    while (*i < slices && cn_params_info(params, *i)->frozen)
+        (*i)++;
+    if (*i == slices)
+        return false;
+    *first = cn_params_info(params, *i)->offset;
+    *count = 0;
+    for (; *i < slices && !cn_params_info(params, *i)->frozen; (*i)++)
+        *count += cn_params_info(params, *i)->count;
+    return true;
+}
+
 cn_adam cn_adam_default(void)
 {
     return (cn_adam){.learning_rate = 3e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-5f};
 }
 
+/* What one update makes of Adam's settings. */
+typedef struct adam_step {
+    float b1, b2, epsilon;
+    float rate; /* learning rate / (1 - b1^t) */
+    float root; /* 1 / sqrt(1 - b2^t) */
+} adam_step;
+
 /* m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
  * x <- x - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon) */
-static void adam_slice(const cn_adam *adam, size_t count, const float *restrict g,
-                       float *restrict m, float *restrict v, float *restrict x)
+CN_VECTOR_LOOPS static void adam_slice(const adam_step *a, size_t count, const float *restrict g,
+                                       float *restrict m, float *restrict v, float *restrict x)
 {
-    const double t = (double)adam->step;
-    const float b1 = adam->beta1, b2 = adam->beta2;
-    const float rate = (float)(adam->learning_rate / (1.0 - pow(b1, t)));
-    const float root = (float)(1.0 / sqrt(1.0 - pow(b2, t)));
+    const float b1 = a->b1, b2 = a->b2, epsilon = a->epsilon, rate = a->rate, root = a->root;
     for (size_t i = 0; i < count; i++) {
         m[i] = b1 * m[i] + (1.0f - b1) * g[i];
         v[i] = b2 * v[i] + (1.0f - b2) * g[i] * g[i];
-        x[i] -= rate * m[i] / (sqrtf(v[i]) * root + adam->epsilon);
+        x[i] -= rate * m[i] / (sqrtf(v[i]) * root + epsilon);
     }
 }
 
 void cn_adam_update(cn_adam *adam, cn_params *params)
 {
-    adam->step++;
-    for (cn_param i = 0; i < cn_params_slices(params); i++) {
-        const cn_param_info *slice = cn_params_info(params, i);
-        if (!slice->frozen)
-            adam_slice(adam, slice->count, cn_params_grads(params) + slice->offset,
-                       cn_params_moment1(params) + slice->offset,
-                       cn_params_moment2(params) + slice->offset,
-                       cn_params_values(params) + slice->offset);
-    }
+    const double t = (double)++adam->step, b1 = (double)adam->beta1, b2 = (double)adam->beta2;
+    const adam_step step = {
+        .b1 = adam->beta1,
+        .b2 = adam->beta2,
+        .epsilon = adam->epsilon,
+        .rate = (float)((double)adam->learning_rate / (1.0 - pow(b1, t))),
+        .root = (float)(1.0 / sqrt(1.0 - pow(b2, t))),
+    };
+    size_t first, count;
+    for (cn_param i = 0; next_trainable(params, &i, &first, &count);)
+        adam_slice(&step, count, cn_params_grads(params) + first, cn_params_moment1(params) + first,
+                   cn_params_moment2(params) + first, cn_params_values(params) + first);
+}
+
+/* Adds squares to a fixed number of partial sums, whatever the processor's vectors hold. */
+enum { LANES = 8 };
+CN_VECTOR_LOOPS static void add_squares(double sum[LANES], const float *g, size_t count)
+{
+    size_t k = 0;
+    for (; k + LANES <= count; k += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            sum[lane] += (double)g[k + lane] * (double)g[k + lane];
+    for (size_t lane = 0; k + lane < count; lane++)
+        sum[lane] += (double)g[k + lane] * (double)g[k + lane];
 }
 
 double cn_grads_norm(cn_params *params)
 {
-    double sum = 0;
-    for (cn_param i = 0; i < cn_params_slices(params); i++) {
-        const cn_param_info *slice = cn_params_info(params, i);
-        const float *g = cn_params_grads(params) + slice->offset;
-        if (slice->frozen)
-            continue;
-        for (size_t k = 0; k < slice->count; k++)
-            sum += (double)g[k] * g[k];
-    }
-    return sqrt(sum);
+    double sum[LANES] = {0}, all = 0;
+    size_t first, count;
+    for (cn_param i = 0; next_trainable(params, &i, &first, &count);)
+        add_squares(sum, cn_params_grads(params) + first, count);
+    for (int lane = 0; lane < LANES; lane++)
+        all += sum[lane];
+    return sqrt(all);
+}
+
+CN_VECTOR_LOOPS static void scale(float *g, float factor, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        g[k] *= factor;
 }
 
 double cn_grads_clip(cn_params *params, double max_norm)
 {
     const double norm = cn_grads_norm(params);
+    size_t first, count;
     if (!(norm > max_norm))
         return norm;
-    const float factor = (float)(max_norm / norm);
-    float *g = cn_params_grads(params);
-    for (size_t k = 0; k < cn_params_count(params); k++)
-        g[k] *= factor;
+    for (cn_param i = 0; next_trainable(params, &i, &first, &count);)
+        scale(cn_params_grads(params) + first, (float)(max_norm / norm), count);
     return norm;
 }
 
-void cn_grads_zero(cn_params *params)
+void cn_grads_zero(const cn_params *params, float *grads)
 {
-    const size_t count = cn_params_count(params);
-    if (count > 0)
-        memset(cn_params_grads(params), 0, count * sizeof(float));
+    size_t first, count;
+    for (cn_param i = 0; next_trainable(params, &i, &first, &count);)
+        memset(grads + first, 0, count * sizeof *grads);
+}
+
+CN_VECTOR_LOOPS static void add(float *restrict sum, const float *restrict x, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        sum[k] += x[k];
 }
 
 void cn_grads_reduce(cn_params *params, float *const *shards, int count)
 {
     assert(count >= 1);
-    float *g = cn_params_grads(params);
-    for (size_t k = 0; k < cn_params_count(params); k++)
-        g[k] = shards[0][k];
-    for (int s = 1; s < count; s++) {
-        const float *shard = shards[s];
-        for (size_t k = 0; k < cn_params_count(params); k++)
-            g[k] += shard[k];
+    size_t first, size;
+    for (cn_param i = 0; next_trainable(params, &i, &first, &size);) {
+        float *g = cn_params_grads(params) + first;
+        memcpy(g, shards[0] + first, size * sizeof *g);
+        for (int s = 1; s < count; s++)
+            add(g, shards[s] + first, size);
     }
 }
 

@@ -18,15 +18,18 @@ cn_adam cn_adam_default(void);
 /* One update of every slice that is not frozen from params' gradients. */
 void cn_adam_update(cn_adam *adam, cn_params *params);
 
-/* Euclidean norm of the gradients of all slices that are not frozen, summed in double, in order. */
+/* Euclidean norm of the gradients of all slices that are not frozen, summed in double in an order
+ * of its own, the same on every processor. */
 double cn_grads_norm(cn_params *params);
 
 /* Scales gradients so that their norm is at most max_norm; returns the norm before. */
 double cn_grads_clip(cn_params *params, double max_norm);
 
-void cn_grads_zero(cn_params *params);
+/* Clears a block of gradients, params' own or a shard's, where slices are not frozen. */
+void cn_grads_zero(const cn_params *params, float *grads);
 
-/* grads = shards[0] + shards[1] + ... in that order, whoever computed them. */
+/* grads = shards[0] + shards[1] + ... in that order, whoever computed them, where slices are not
+ * frozen. */
 void cn_grads_reduce(cn_params *params, float *const *shards, int count);
 
 /* Learning-rate and coefficient schedules over progress in [0, 1]. */
