@@ -14,7 +14,7 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
     const size_t count = (size_t)B * (size_t)node->width;
     for (size_t i = 0; i < count; i++)
         node->value[i] = (x[i] - s->middle) / s->half;
-    cn_activate(CN_TANH, node->value, NULL, B, node->width);
+    cn_activate(CN_TANH, node->value, count);
     for (size_t i = 0; i < count; i++)
         node->value[i] = s->middle + s->half * node->value[i];
 }
