@@ -26,13 +26,13 @@ def cpu():
 
 
 def commit():
-    """The commit that is checked out; "+changes" behind it when tracked files differ from it."""
+    """The commit that is checked out; "+changes" behind it when other files than results differ."""
     def git(*arguments):
         return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True,
                               check=True).stdout.strip()
     try:
         return git("rev-parse", "--short=12", "HEAD") + (
-            "+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+            "+changes" if git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/results") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

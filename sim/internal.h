@@ -14,11 +14,17 @@
 #include "sim/task.h"
 #include "tensor/rng.h"
 
-#define CN_MAX_TERMS  64
-#define CN_TERM_WIDTH (2 * CN_MAX_JOINTS) /* the widest term: sine and cosine of every joint */
+#define CN_MAX_TERMS   64
+#define CN_MAX_OBJECTS 8
+#define CN_TERM_WIDTH  (2 * CN_MAX_JOINTS) /* the widest term: sine and cosine of every joint */
 
 /* Streams of a seed, so that the draws of one purpose never move those of another. */
-enum { CN_STREAM_JOINTS = 1, CN_STREAM_TARGET = 2, CN_STREAM_SENSORS = 3 };
+enum {
+    CN_STREAM_JOINTS = 1,
+    CN_STREAM_TARGET = 2,
+    CN_STREAM_SENSORS = 3,
+    CN_STREAM_OBJECTS = 16, /* and the following, one an object */
+};
 
 /* A place on the model that can be measured: a site, or else a body's origin. */
 typedef struct cn_point {
@@ -26,6 +32,7 @@ typedef struct cn_point {
     mjtObj type; /* mjOBJ_SITE or mjOBJ_BODY */
     int id;
     int tracked; /* number of the tracked point that it is; -1: only kinematics knows it */
+    bool loose;  /* nothing but us decides where it is: cn_point_place can move it */
 } cn_point;
 
 /* What a joint's actuator follows. */
@@ -33,16 +40,24 @@ typedef enum cn_drive {
     CN_DRIVE_POSITION, /* servo: force = kp (target - position) - kv velocity */
     CN_DRIVE_VELOCITY, /* servo: force = kv (target - velocity) */
     CN_DRIVE_EFFORT,   /* motor: force = gain * control */
+    CN_DRIVE_NONE,     /* passive: measured and not driven */
 } cn_drive;
+
+/* A quantity that is drawn anew for each episode. */
+typedef struct cn_spread {
+    bool normal; /* else uniform */
+    double size; /* std of a normal, half the width of a uniform distribution; 0: not drawn */
+} cn_spread;
 
 typedef struct cn_joint {
     cn_arm_joint about; /* name, unit, limits */
     int id, qpos, dof;  /* MuJoCo's joint and its addresses */
-    int actuator, ctrl;
+    int actuator, ctrl; /* of a passive joint -1 */
     cn_drive drive;
-    double ctrl_per_target; /* control = target * this: the gear, for a motor 1 / (gear * gain) */
+    double target_per_ctrl; /* control = target / this: 1 / gear, for a motor gear * gain */
     double action_scale;    /* what an action of 1 means, in the unit of the mode */
-    double home, spread;    /* an episode starts at home, plus or minus spread */
+    double home;            /* an episode starts around this position, */
+    cn_spread position_spread, velocity_spread; /* and around rest */
 } cn_joint;
 
 typedef enum cn_control_mode {
@@ -55,7 +70,9 @@ typedef enum cn_control_mode {
 typedef enum cn_observation_kind {
     CN_OBSERVE_JOINT_POSITION,
     CN_OBSERVE_JOINT_VELOCITY,
-    CN_OBSERVE_JOINT_SIN_COS, /* sines of all joints, then cosines */
+    CN_OBSERVE_JOINT_SIN_COS, /* sines of the joints, then cosines */
+    CN_OBSERVE_JOINT_SIN,
+    CN_OBSERVE_JOINT_COS,
     CN_OBSERVE_COMMAND_ERROR, /* commanded minus measured position */
     CN_OBSERVE_PREVIOUS_ACTION,
     CN_OBSERVE_POINT,
@@ -66,6 +83,8 @@ typedef enum cn_observation_kind {
 typedef struct cn_observation_term {
     cn_observation_kind kind;
     int offset, size; /* floats from the start of the observation, and how many */
+    int count;        /* joints of a joint term, axes of a point or vector: */
+    int chosen[CN_MAX_JOINTS];
     cn_point from, to;
     double center[CN_TERM_WIDTH], scale[CN_TERM_WIDTH];
 } cn_observation_term;
@@ -78,6 +97,7 @@ typedef enum cn_reward_kind {
     CN_REWARD_ACTION_CHANGE, /* |action - previous action|^2 */
     CN_REWARD_JOINT_SPEED,   /* |joint velocity|^2 */
     CN_REWARD_VELOCITY,      /* velocity of a point along an axis, or of a joint */
+    CN_REWARD_PROGRESS,      /* what a joint moved in the control period, a second */
     CN_REWARD_ALIVE,         /* 1 */
 } cn_reward_kind;
 
@@ -87,7 +107,8 @@ typedef struct cn_reward_term {
     cn_point from, to;
     double length; /* `scale` or `below`, m */
     double axis[3];
-    int joint; /* of a velocity term; -1: the velocity is that of `from` */
+    int joint;   /* of a velocity or progress term; -1: the velocity is that of `from` */
+    bool before; /* of the reading that the action answered, not of the one after it */
 } cn_reward_term;
 
 typedef struct cn_success {
@@ -98,10 +119,16 @@ typedef struct cn_success {
     bool ends_episode;
 } cn_success;
 
+/* An episode terminates when the joint is measured outside. */
+typedef struct cn_bounds {
+    int joint;
+    double low, high;
+} cn_bounds;
+
 typedef enum cn_draw_kind { CN_DRAW_REACHABLE, CN_DRAW_BOX, CN_DRAW_SHELL } cn_draw_kind;
 
-/* How a target is drawn: proposed by its kind, kept if it lies in the box and in the shell. */
-typedef struct cn_target_draw {
+/* How a point is drawn: proposed by its kind, kept if it lies in the box and in the shell. */
+typedef struct cn_draw {
     bool defined;
     cn_draw_kind kind;
     cn_point point; /* what is moved */
@@ -109,26 +136,31 @@ typedef struct cn_target_draw {
     double joint_low[CN_MAX_JOINTS], joint_high[CN_MAX_JOINTS];
     double low[3], high[3];
     double center[3], radius[2];
-} cn_target_draw;
+} cn_draw;
 
 struct cn_task {
     char *path;
     cn_yaml *document;
     mjModel *model;
     cn_env_spec spec;
-    int joints;
-    cn_joint joint[CN_MAX_JOINTS];
+    int joints;                    /* the commanded ones, one an action, */
+    cn_joint joint[CN_MAX_JOINTS]; /* then the passive ones */
     cn_control_mode mode;
     int steps_per_period; /* physics steps */
     int tracked;
     cn_point track[CN_MAX_TRACKED];
-    bool needs_kinematics; /* some point in use is not tracked */
+    bool tracked_as_stepped; /* points are where the last physics step computed them */
+    bool needs_kinematics;   /* some point in use is not tracked */
     int observations;
     cn_observation_term observation[CN_MAX_TERMS];
     int rewards;
     cn_reward_term reward[CN_MAX_TERMS];
     cn_success success;
-    cn_target_draw target;
+    int bounds;
+    cn_bounds bound[CN_MAX_JOINTS];
+    cn_draw target;
+    int objects;
+    cn_draw object[CN_MAX_OBJECTS];
 };
 
 /* ---- mujoco.c ---- */
@@ -153,17 +185,16 @@ cn_status cn_model_build(cn_yaml_node section, mjModel **out, cn_error *err);
 /* "a, b, c": the names of the model's objects of a type, for messages. Returns buffer. */
 const char *cn_model_names(const mjModel *model, mjtObj type, char *buffer, size_t size);
 
-/* Which drive an actuator is, and what its control is for a target of 1; false: not one of ours. */
-bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double *ctrl_per_target);
+/* Which drive an actuator is, and what target a control of 1 stands for; false: not one of ours. */
+bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double *target_per_ctrl);
 
-/* ---- task_terms.c: observations, reward, success ---- */
-cn_status cn_task_parse_tracked(cn_task *task, cn_yaml_node root, cn_error *err);
+/* ---- task_terms.c: observations, reward, success, termination ---- */
 cn_status cn_task_parse_observations(cn_task *task, cn_yaml_node root, cn_error *err);
 cn_status cn_task_parse_reward(cn_task *task, cn_yaml_node root, cn_error *err);
 cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_termination(cn_task *task, cn_yaml_node root, cn_error *err);
 
-/* Resolves a point's name. */
-cn_status cn_task_point(const cn_task *task, cn_yaml_node name, cn_point *out, cn_error *err);
+/* ---- task.c ---- */
 
 /* Reads map[key], one number for all or a list of `count`; every out[i] is `fallback` if absent. */
 cn_status cn_task_numbers(cn_yaml_node map, const char *key, double fallback, double low,
@@ -175,16 +206,30 @@ cn_status cn_task_joint_named(const cn_task *task, const char *name, cn_yaml_nod
 
 /* ---- reset.c: where an episode starts ---- */
 cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err);
-cn_status cn_task_parse_target(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_draws(cn_task *task, cn_yaml_node root, cn_error *err);
 
 /* Puts the joints of `data` where the draw says. */
 void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data);
 
-/* Draws a target and moves its mocap body; qpos comes back as it was, what depends on it does not.
+/* Draws where a point lies and puts it there; nothing if the draw is not defined. qpos comes back
+ * as it was but for the point's own, what depends on it does not.
  * @param qpos  scratch [nq]
  * @return CN_ERR_ARGUMENT when the distribution yields nothing. */
-cn_status cn_reset_target(const cn_task *task, const mjModel *model, cn_rng *rng, mjData *data,
-                          double *qpos, cn_error *err);
+cn_status cn_reset_point(const cn_task *task, const cn_draw *draw, const mjModel *model,
+                         cn_rng *rng, mjData *data, double *qpos, cn_error *err);
+
+/* ---- point.c ---- */
+cn_status cn_task_parse_tracked(cn_task *task, cn_yaml_node root, cn_error *err);
+
+/* Resolves a point's name. */
+cn_status cn_task_point(const cn_task *task, cn_yaml_node name, cn_point *out, cn_error *err);
+
+/* Whether the measured joints, and the tracked points, tell where a point is: what is drawn, and a
+ * loose body, move on their own. */
+bool cn_point_is_known(const cn_task *task, const cn_point *point);
+
+/* Whether one of the task's joints moves the body. */
+bool cn_task_moves(const cn_task *task, int body);
 
 /* The body that a point is fixed to. */
 int cn_point_body(const cn_point *point, const mjModel *model);
@@ -192,8 +237,8 @@ int cn_point_body(const cn_point *point, const mjModel *model);
 /* Where a point is, in data whose kinematics are up to date. Borrowed, [3]. */
 const double *cn_point_position(const cn_point *point, const mjData *data);
 
-/* Moves the mocap body under a point so that the point comes to lie there; others are left alone.
- */
+/* Moves the body under a loose point, at rest, so that the point comes to lie there; other points
+ * are left alone. */
 void cn_point_place(const cn_point *point, const mjModel *model, mjData *data,
                     const double position[3]);
 

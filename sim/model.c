@@ -37,7 +37,7 @@ const char *cn_model_names(const mjModel *model, mjtObj type, char *buffer, size
     return buffer;
 }
 
-bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double *ctrl_per_target)
+bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double *target_per_ctrl)
 {
     const mjtNum *gain = model->actuator_gainprm + actuator * mjNGAIN;
     const mjtNum *bias = model->actuator_biasprm + actuator * mjNBIAS;
@@ -47,10 +47,10 @@ bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double 
         model->actuator_gaintype[actuator] != mjGAIN_FIXED ||
         model->actuator_ctrlnum[actuator] != 1 || gain[0] <= 0 || gear == 0)
         return false;
-    *ctrl_per_target = gear;
+    *target_per_ctrl = 1 / gear;
     if (model->actuator_biastype[actuator] == mjBIAS_NONE) {
         *drive = CN_DRIVE_EFFORT;
-        *ctrl_per_target = 1 / (gear * gain[0]);
+        *target_per_ctrl = gear * gain[0];
         return true;
     }
     if (model->actuator_biastype[actuator] != mjBIAS_AFFINE || bias[0] != 0)

@@ -13,9 +13,11 @@ struct cn_observer {
     mjData *data; /* for kinematics; NULL when every point in use is tracked */
     double commanded[CN_MAX_JOINTS];
     double action[CN_MAX_JOINTS], action_before[CN_MAX_JOINTS];
-    double point_before[CN_MAX_TERMS][3]; /* of the reward's velocity terms */
-    int steps;                            /* readings observed in this episode */
-    int held;                             /* readings in a row inside the success distance */
+    double point_before[CN_MAX_TERMS]
+                       [3];            /* at the reading before, of the reward's velocity terms */
+    double value_before[CN_MAX_TERMS]; /* of its other terms that compare with that reading */
+    int steps;                         /* readings observed in this episode */
+    int held;                          /* readings in a row inside the success distance */
 };
 
 cn_status cn_observer_create(const cn_task *task, cn_observer **out, cn_error *err)
@@ -46,7 +48,7 @@ void cn_observer_destroy(cn_observer **observer)
 
 /* ---- Points ---- */
 
-/* Joints that nobody commands are taken to stay at the model's own pose, where they begin. */
+/* Joints that nobody measures are taken to stay at the model's own pose, where they begin. */
 static void update_kinematics(cn_observer *observer, const cn_arm_state *reading)
 {
     const cn_task *task = observer->task;
@@ -74,38 +76,38 @@ static double distance(const cn_observer *observer, const cn_arm_state *reading,
 
 /* ---- Observations ---- */
 
-/* The raw values of a term, before center and scale. */
-static void observe_term(const cn_observer *observer, const cn_arm_state *reading,
-                         const cn_observation_term *term, double value[CN_TERM_WIDTH])
+static double axis_of(const cn_observer *observer, const cn_arm_state *reading,
+                      const cn_observation_term *term, int axis)
 {
-    const int joints = observer->task->joints;
+    const double at = where(observer, reading, &term->from)[axis];
+    return term->kind == CN_OBSERVE_POINT ? at : where(observer, reading, &term->to)[axis] - at;
+}
+
+/* A raw value of a term, before center and scale. @param i  0..size-1 */
+static double observe(const cn_observer *observer, const cn_arm_state *reading,
+                      const cn_observation_term *term, int i)
+{
+    const int chosen = term->chosen[i % term->count];
     switch (term->kind) {
     case CN_OBSERVE_JOINT_POSITION:
-        memcpy(value, reading->position, (size_t)joints * sizeof *value);
-        break;
+        return reading->position[chosen];
     case CN_OBSERVE_JOINT_VELOCITY:
-        memcpy(value, reading->velocity, (size_t)joints * sizeof *value);
-        break;
+        return reading->velocity[chosen];
     case CN_OBSERVE_JOINT_SIN_COS:
-        for (int j = 0; j < joints; j++) {
-            value[j] = sin(reading->position[j]);
-            value[joints + j] = cos(reading->position[j]);
-        }
-        break;
+        return i < term->count ? sin(reading->position[chosen]) : cos(reading->position[chosen]);
+    case CN_OBSERVE_JOINT_SIN:
+        return sin(reading->position[chosen]);
+    case CN_OBSERVE_JOINT_COS:
+        return cos(reading->position[chosen]);
     case CN_OBSERVE_COMMAND_ERROR:
-        for (int j = 0; j < joints; j++)
-            value[j] = observer->commanded[j] - reading->position[j];
-        break;
+        return observer->commanded[chosen] - reading->position[chosen];
     case CN_OBSERVE_PREVIOUS_ACTION:
-        memcpy(value, observer->action, (size_t)joints * sizeof *value);
-        break;
+        return observer->action[chosen];
     case CN_OBSERVE_POINT:
-        mju_copy3(value, where(observer, reading, &term->from));
-        break;
     case CN_OBSERVE_VECTOR:
-        mju_sub3(value, where(observer, reading, &term->to), where(observer, reading, &term->from));
-        break;
+        return axis_of(observer, reading, term, chosen);
     }
+    return 0;
 }
 
 static void fill_observation(const cn_observer *observer, const cn_arm_state *reading,
@@ -114,10 +116,9 @@ static void fill_observation(const cn_observer *observer, const cn_arm_state *re
     const cn_task *task = observer->task;
     for (int t = 0; t < task->observations; t++) {
         const cn_observation_term *term = &task->observation[t];
-        double value[CN_TERM_WIDTH];
-        observe_term(observer, reading, term, value);
         for (int i = 0; i < term->size; i++)
-            observation[term->offset + i] = (float)((value[i] - term->center[i]) * term->scale[i]);
+            observation[term->offset + i] =
+                (float)((observe(observer, reading, term, i) - term->center[i]) * term->scale[i]);
     }
 }
 
@@ -133,7 +134,8 @@ static double sum_of_squares(const double *a, const double *b, int n)
     return sum;
 }
 
-static double reward_term(const cn_observer *observer, const cn_arm_state *reading, int t)
+/* The value of a reward term at this reading, and where it says so since the one before. */
+static double reward_value(const cn_observer *observer, const cn_arm_state *reading, int t)
 {
     const cn_task *task = observer->task;
     const cn_reward_term *term = &task->reward[t];
@@ -146,9 +148,9 @@ static double reward_term(const cn_observer *observer, const cn_arm_state *readi
     case CN_REWARD_INSIDE:
         return distance(observer, reading, &term->from, &term->to) < term->length;
     case CN_REWARD_ACTION:
-        return sum_of_squares(observer->action, NULL, task->joints);
+        return sum_of_squares(observer->action, NULL, task->spec.action_size);
     case CN_REWARD_ACTION_CHANGE:
-        return sum_of_squares(observer->action, observer->action_before, task->joints);
+        return sum_of_squares(observer->action, observer->action_before, task->spec.action_size);
     case CN_REWARD_JOINT_SPEED:
         return sum_of_squares(reading->velocity, NULL, task->joints);
     case CN_REWARD_VELOCITY:
@@ -156,19 +158,49 @@ static double reward_term(const cn_observer *observer, const cn_arm_state *readi
             return reading->velocity[term->joint];
         mju_sub3(moved, where(observer, reading, &term->from), observer->point_before[t]);
         return mju_dot3(moved, term->axis) / task->spec.control_period_s;
+    case CN_REWARD_PROGRESS:
+        return (reading->position[term->joint] - observer->value_before[t]) /
+               task->spec.control_period_s;
     case CN_REWARD_ALIVE:
         return 1;
     }
     return 0;
 }
 
-static void remember_points(cn_observer *observer, const cn_arm_state *reading)
+/* What the terms of the next reward need to know of this reading. */
+static void remember(cn_observer *observer, const cn_arm_state *reading)
 {
     for (int t = 0; t < observer->task->rewards; t++) {
         const cn_reward_term *term = &observer->task->reward[t];
         if (term->kind == CN_REWARD_VELOCITY && term->joint < 0)
             mju_copy3(observer->point_before[t], where(observer, reading, &term->from));
+        else if (term->kind == CN_REWARD_PROGRESS)
+            observer->value_before[t] = reading->position[term->joint];
+        else if (term->before)
+            observer->value_before[t] = reward_value(observer, reading, t);
     }
+}
+
+static double reward_of(const cn_observer *observer, const cn_arm_state *reading)
+{
+    double reward = 0;
+    for (int t = 0; t < observer->task->rewards; t++) {
+        const cn_reward_term *term = &observer->task->reward[t];
+        reward += term->weight *
+                  (term->before ? observer->value_before[t] : reward_value(observer, reading, t));
+    }
+    return reward;
+}
+
+static bool out_of_bounds(const cn_task *task, const cn_arm_state *reading)
+{
+    for (int b = 0; b < task->bounds; b++) {
+        const cn_bounds *bound = &task->bound[b];
+        const double q = reading->position[bound->joint];
+        if (!(q >= bound->low && q <= bound->high))
+            return true;
+    }
+    return false;
 }
 
 /* ---- The episode ---- */
@@ -186,7 +218,7 @@ void cn_observer_continue(cn_observer *observer, const cn_arm_state *first, floa
     observer->steps = 0;
     observer->held = 0;
     update_kinematics(observer, first);
-    remember_points(observer, first);
+    remember(observer, first);
     fill_observation(observer, first, observation);
 }
 
@@ -198,7 +230,9 @@ void cn_observer_command(cn_observer *observer, const float *action, cn_arm_comm
     out->mode = task->mode == CN_CONTROL_VELOCITY ? CN_COMMAND_VELOCITY
                 : task->mode == CN_CONTROL_EFFORT ? CN_COMMAND_EFFORT
                                                   : CN_COMMAND_POSITION;
-    for (int j = 0; j < task->joints; j++) {
+    for (int j = task->spec.action_size; j < task->joints; j++)
+        out->target[j] = out->mode == CN_COMMAND_POSITION ? observer->commanded[j] : 0;
+    for (int j = 0; j < task->spec.action_size; j++) {
         const cn_joint *joint = &task->joint[j];
         /* What is no number moves nothing. */
         const double a = isfinite(action[j]) ? fmin(fmax((double)action[j], -1), 1) : 0;
@@ -222,17 +256,14 @@ void cn_observer_observe(cn_observer *observer, const cn_arm_state *reading, cn_
     const cn_task *task = observer->task;
     const cn_success *success = &task->success;
     update_kinematics(observer, reading);
-    double reward = 0;
-    for (int t = 0; t < task->rewards; t++)
-        reward += task->reward[t].weight * reward_term(observer, reading, t);
-    remember_points(observer, reading);
+    step->reward = (float)reward_of(observer, reading);
+    remember(observer, reading);
     const bool inside = success->defined &&
                         distance(observer, reading, &success->from, &success->to) < success->below;
     observer->held = inside ? observer->held + 1 : 0;
     observer->steps++;
-    step->reward = (float)reward;
     step->success = success->defined && observer->held >= success->hold;
-    step->terminated = step->success && success->ends_episode;
+    step->terminated = (step->success && success->ends_episode) || out_of_bounds(task, reading);
     step->truncated = !step->terminated && observer->steps >= task->spec.step_limit;
     fill_observation(observer, reading, observation);
 }

@@ -43,7 +43,7 @@ void cn_physics_destroy(cn_physics **physics)
 
 static void draw_controls(cn_physics *p)
 {
-    for (int j = 0; j < p->task->joints; j++) {
+    for (int j = 0; j < p->task->spec.action_size; j++) {
         const cn_joint *joint = &p->task->joint[j];
         const double u = cn_rng_range(p->rng, -CONTROL_SPAN, CONTROL_SPAN);
         double target = u; /* of an effort */
@@ -51,7 +51,7 @@ static void draw_controls(cn_physics *p)
             target = joint->home + u;
         else if (joint->drive == CN_DRIVE_VELOCITY)
             target = u * joint->about.velocity;
-        p->data->ctrl[joint->ctrl] = target * joint->ctrl_per_target;
+        p->data->ctrl[joint->ctrl] = target / joint->target_per_ctrl;
     }
 }
 

@@ -8,11 +8,30 @@
 /* Proposals before a distribution counts as empty. */
 #define MAX_PROPOSALS 1000
 
+static const char *const spread_words[] = {"uniform", "normal", NULL};
+
+/* Reads map[size_key], a number or a list, and map[draw_key], for every joint of the task. */
+static cn_status parse_spread(const cn_task *task, cn_yaml_node map, const char *size_key,
+                              const char *draw_key, cn_spread out[CN_MAX_JOINTS], cn_error *err)
+{
+    double size[CN_MAX_JOINTS] = {0};
+    cn_yaml_node node;
+    int draw = 0;
+    if (cn_yaml_find(map, draw_key, &node))
+        CN_TRY(cn_yaml_choice(node, spread_words, &draw, err));
+    CN_TRY(cn_task_numbers(map, size_key, 0, 0, 1e6, task->joints, size, err));
+    for (int j = 0; j < task->joints; j++)
+        out[j] = (cn_spread){draw == 1, size[j]};
+    return CN_OK;
+}
+
 cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err)
 {
-    static const char *const reset_keys[] = {"joints", "target", NULL};
-    static const char *const keys[] = {"home", "spread", NULL};
-    double home[CN_MAX_JOINTS], spread[CN_MAX_JOINTS] = {0};
+    static const char *const reset_keys[] = {"joints", "target", "objects", NULL};
+    static const char *const keys[] = {"home",          "spread", "draw", "velocity_spread",
+                                       "velocity_draw", NULL};
+    double home[CN_MAX_JOINTS];
+    cn_spread position[CN_MAX_JOINTS] = {0}, velocity[CN_MAX_JOINTS] = {0};
     cn_yaml_node reset, joints = {NULL, 0}, node;
     for (int j = 0; j < task->joints; j++)
         home[j] = task->model->qpos0[task->joint[j].qpos];
@@ -22,7 +41,8 @@ cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err)
         CN_TRY(cn_yaml_check_keys(joints, keys, err));
         if (cn_yaml_find(joints, "home", &node))
             CN_TRY(cn_yaml_doubles(node, -1e6, 1e6, task->joints, home, err));
-        CN_TRY(cn_task_numbers(joints, "spread", 0, 0, 1e6, task->joints, spread, err));
+        CN_TRY(parse_spread(task, joints, "spread", "draw", position, err));
+        CN_TRY(parse_spread(task, joints, "velocity_spread", "velocity_draw", velocity, err));
     } else {
         joints = reset;
     }
@@ -33,18 +53,18 @@ cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err)
                                 joint->about.name, home[j], joint->about.position_low,
                                 joint->about.position_high);
         joint->home = home[j];
-        joint->spread = spread[j];
+        joint->position_spread = position[j];
+        joint->velocity_spread = velocity[j];
     }
     return CN_OK;
 }
 
-/* ---- The target's distribution ---- */
+/* ---- The distribution of a point ---- */
 
 /* The joint poses whose reach is sampled: home plus or minus `spread`, within the limits; without a
  * spread the whole range, a full turn where there is none. */
-static cn_status parse_reach(cn_task *task, cn_yaml_node map, cn_error *err)
+static cn_status parse_reach(const cn_task *task, cn_yaml_node map, cn_draw *t, cn_error *err)
 {
-    cn_target_draw *t = &task->target;
     double spread[CN_MAX_JOINTS];
     cn_yaml_node node;
     CN_TRY(cn_yaml_require(map, "of", &node, err));
@@ -62,9 +82,8 @@ static cn_status parse_reach(cn_task *task, cn_yaml_node map, cn_error *err)
     return CN_OK;
 }
 
-static cn_status parse_bounds(cn_task *task, cn_yaml_node map, cn_error *err)
+static cn_status parse_bounds(cn_yaml_node map, cn_draw *t, cn_error *err)
 {
-    cn_target_draw *t = &task->target;
     cn_yaml_node node;
     const char *const needed[][2] = {{NULL, NULL}, {"low", "high"}, {"center", "radius"}};
     for (int i = 0; i < 2; i++)
@@ -85,90 +104,102 @@ static cn_status parse_bounds(cn_task *task, cn_yaml_node map, cn_error *err)
     return CN_OK;
 }
 
-cn_status cn_task_parse_target(cn_task *task, cn_yaml_node root, cn_error *err)
+static cn_status parse_draw(const cn_task *task, cn_yaml_node map, cn_draw *t, cn_error *err)
 {
     static const char *const keys[] = {"point", "draw",   "of",     "spread", "low",
                                        "high",  "center", "radius", NULL};
     static const char *const draws[] = {"reachable", "box", "shell", NULL};
-    cn_target_draw *t = &task->target;
-    cn_yaml_node reset, map, node;
+    cn_yaml_node node;
     int kind;
-    CN_TRY(cn_yaml_require(root, "reset", &reset, err));
-    if (!cn_yaml_find(reset, "target", &map))
-        return CN_OK;
     CN_TRY(cn_yaml_check_keys(map, keys, err));
     CN_TRY(cn_yaml_require(map, "point", &node, err));
     CN_TRY(cn_task_point(task, node, &t->point, err));
-    if (task->model->body_mocapid[cn_point_body(&t->point, task->model)] < 0)
-        return cn_yaml_fail(node, err, "point '%s' cannot be moved: its body needs mocap=\"true\"",
+    if (!t->point.loose)
+        return cn_yaml_fail(node, err,
+                            "point '%s' cannot be moved: its body needs mocap=\"true\", a free "
+                            "joint, or slides of its own in the world",
                             t->point.name);
     CN_TRY(cn_yaml_require(map, "draw", &node, err));
     CN_TRY(cn_yaml_choice(node, draws, &kind, err));
     t->kind = (cn_draw_kind)kind;
     if (t->kind == CN_DRAW_REACHABLE)
-        CN_TRY(parse_reach(task, map, err));
-    CN_TRY(parse_bounds(task, map, err));
+        CN_TRY(parse_reach(task, map, t, err));
+    CN_TRY(parse_bounds(map, t, err));
     t->defined = true;
     return CN_OK;
 }
 
-/* ---- Points ---- */
-
-int cn_point_body(const cn_point *point, const mjModel *model)
+cn_status cn_task_parse_draws(cn_task *task, cn_yaml_node root, cn_error *err)
 {
-    return point->type == mjOBJ_BODY ? point->id : model->site_bodyid[point->id];
-}
-
-const double *cn_point_position(const cn_point *point, const mjData *data)
-{
-    return (point->type == mjOBJ_SITE ? data->site_xpos : data->xpos) + 3 * point->id;
-}
-
-void cn_point_place(const cn_point *point, const mjModel *model, mjData *data,
-                    const double position[3])
-{
-    const int mocap = model->body_mocapid[cn_point_body(point, model)];
-    if (mocap < 0)
-        return;
-    double inset[3] = {0};
-    if (point->type == mjOBJ_SITE)
-        mju_rotVecQuat(inset, model->site_pos + 3 * point->id, data->mocap_quat + 4 * mocap);
-    mju_sub3(data->mocap_pos + 3 * mocap, position, inset);
+    cn_yaml_node reset, node;
+    CN_TRY(cn_yaml_require(root, "reset", &reset, err));
+    if (cn_yaml_find(reset, "target", &node))
+        CN_TRY(parse_draw(task, node, &task->target, err));
+    if (!cn_yaml_find(reset, "objects", &node))
+        return CN_OK;
+    if (!cn_yaml_is_list(node))
+        return cn_yaml_fail(node, err, "objects must be a list of draws");
+    if (cn_yaml_count(node) > CN_MAX_OBJECTS)
+        return cn_yaml_fail(node, err, "%d objects, at most %d", cn_yaml_count(node),
+                            CN_MAX_OBJECTS);
+    for (int i = 0; i < cn_yaml_count(node); i++)
+        CN_TRY(parse_draw(task, cn_yaml_item(node, i), &task->object[task->objects++], err));
+    return CN_OK;
 }
 
 /* ---- Draws ---- */
+
+static double draw_around(double center, cn_spread spread, cn_rng *rng)
+{
+    if (spread.normal)
+        return center + spread.size * cn_rng_normal(rng);
+    return cn_rng_range(rng, center - spread.size, center + spread.size);
+}
 
 void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data)
 {
     for (int j = 0; j < task->joints; j++) {
         const cn_joint *joint = &task->joint[j];
-        const double q =
-            cn_rng_range(rng, joint->home - joint->spread, joint->home + joint->spread);
+        const double q = draw_around(joint->home, joint->position_spread, rng);
         data->qpos[joint->qpos] =
             fmin(fmax(q, joint->about.position_low), joint->about.position_high);
     }
+    for (int j = 0; j < task->joints; j++)
+        if (task->joint[j].velocity_spread.size > 0)
+            data->qvel[task->joint[j].dof] = draw_around(0, task->joint[j].velocity_spread, rng);
+}
+
+/* Whether the arm touches something; what else touches is no concern of it. */
+static bool arm_touches(const cn_task *task, const mjModel *model, const mjData *data)
+{
+    for (int c = 0; c < data->ncon; c++)
+        for (int side = 0; side < 2; side++) {
+            const int geom = data->contact[c].geom[side];
+            if (geom >= 0 && cn_task_moves(task, model->geom_bodyid[geom]))
+                return true;
+        }
+    return false;
 }
 
 /* Somewhere the arm can bring the point to: a random pose that touches nothing. */
-static bool propose_reachable(const cn_task *task, const mjModel *model, cn_rng *rng, mjData *data,
-                              double out[3])
+static bool propose_reachable(const cn_task *task, const cn_draw *t, const mjModel *model,
+                              cn_rng *rng, mjData *data, double out[3])
 {
-    const cn_target_draw *t = &task->target;
-    for (int j = 0; j < task->joints; j++)
+    for (int j = 0; j < task->spec.action_size; j++)
         data->qpos[task->joint[j].qpos] = cn_rng_range(rng, t->joint_low[j], t->joint_high[j]);
     mj_fwdPosition(model, data);
     mju_copy3(out, cn_point_position(&t->of, data));
-    return data->ncon == 0;
+    return !arm_touches(task, model, data);
 }
 
-static void propose_box(const cn_target_draw *t, cn_rng *rng, double out[3])
+static void propose_box(const cn_draw *t, cn_rng *rng, double out[3])
 {
     for (int i = 0; i < 3; i++)
         out[i] = cn_rng_range(rng, t->low[i], t->high[i]);
 }
 
 /* Uniform in the volume between two spheres. */
-static void propose_shell(const cn_target_draw *t, cn_rng *rng, double out[3])
+static void propose_shell(const cn_draw *t, cn_rng *rng, double out[3])
 {
     double direction[3];
     for (int i = 0; i < 3; i++)
@@ -178,7 +209,7 @@ static void propose_shell(const cn_target_draw *t, cn_rng *rng, double out[3])
     mju_addScl3(out, t->center, direction, cbrt(cubed));
 }
 
-static bool acceptable(const cn_target_draw *t, const double p[3])
+static bool acceptable(const cn_draw *t, const double p[3])
 {
     for (int i = 0; i < 3; i++)
         if (p[i] < t->low[i] || p[i] > t->high[i])
@@ -187,10 +218,9 @@ static bool acceptable(const cn_target_draw *t, const double p[3])
     return r >= t->radius[0] && r <= t->radius[1];
 }
 
-cn_status cn_reset_target(const cn_task *task, const mjModel *model, cn_rng *rng, mjData *data,
-                          double *qpos, cn_error *err)
+cn_status cn_reset_point(const cn_task *task, const cn_draw *t, const mjModel *model, cn_rng *rng,
+                         mjData *data, double *qpos, cn_error *err)
 {
-    const cn_target_draw *t = &task->target;
     double position[3];
     bool good = false;
     if (!t->defined)
@@ -199,7 +229,7 @@ cn_status cn_reset_target(const cn_task *task, const mjModel *model, cn_rng *rng
     for (int i = 0; i < MAX_PROPOSALS && !good; i++) {
         good = true;
         if (t->kind == CN_DRAW_REACHABLE)
-            good = propose_reachable(task, model, rng, data, position);
+            good = propose_reachable(task, t, model, rng, data, position);
         else if (t->kind == CN_DRAW_BOX)
             propose_box(t, rng, position);
         else
@@ -208,7 +238,7 @@ cn_status cn_reset_target(const cn_task *task, const mjModel *model, cn_rng *rng
     }
     mju_copy(data->qpos, qpos, (int)model->nq);
     CN_FAIL_IF(!good, CN_ERR_ARGUMENT, err,
-               "%s: none of %d draws of the target '%s' was acceptable; widen reset: target",
+               "%s: none of %d draws of '%s' was acceptable; widen its bounds under reset",
                task->path, MAX_PROPOSALS, t->point.name);
     cn_point_place(&t->point, model, data, position);
     return CN_OK;

@@ -48,7 +48,7 @@ cn_status cn_task_joint_named(const cn_task *task, const char *name, cn_yaml_nod
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", j ? ", " : "",
                                      task->joint[j].about.name);
     }
-    return cn_yaml_fail(at, err, "joint '%s' is not commanded; commanded are: %s", name, known);
+    return cn_yaml_fail(at, err, "joint '%s' is not one of the task's: %s", name, known);
 }
 
 /* Copies a name of the model or the task into a field; too long a name is an error, not a cut. */
@@ -90,22 +90,28 @@ static void describe_joint(const mjModel *m, cn_joint *joint)
         about->position_low = m->jnt_range[2 * joint->id];
         about->position_high = m->jnt_range[2 * joint->id + 1];
     }
+    if (m->jnt_actfrclimited[joint->id])
+        about->effort = m->jnt_actfrcrange[2 * joint->id + 1];
+}
+
+/* What a joint's actuator limits in addition. */
+static void describe_actuator(const mjModel *m, cn_joint *joint)
+{
+    cn_arm_joint *about = &joint->about;
     const double gear = fabs(m->actuator_gear[m->actuator_outadr[joint->actuator] * 6]);
     if (joint->drive == CN_DRIVE_VELOCITY && m->actuator_ctrllimited[joint->ctrl])
         about->velocity = m->actuator_ctrlrange[2 * joint->ctrl + 1] / gear;
     if (m->actuator_forcelimited[joint->actuator])
-        about->effort = m->actuator_forcerange[2 * joint->actuator + 1] * gear;
-    if (m->jnt_actfrclimited[joint->id])
-        about->effort = fmin(about->effort, m->jnt_actfrcrange[2 * joint->id + 1]);
+        about->effort = fmin(about->effort, m->actuator_forcerange[2 * joint->actuator + 1] * gear);
 }
 
-/* Adds MuJoCo's joint `id` to the task's joints. */
+/* Adds MuJoCo's joint `id` to the task's joints, as a passive one. */
 static cn_status add_joint(cn_task *task, int id, cn_yaml_node at, cn_error *err)
 {
     const mjModel *m = task->model;
     const char *name = mj_id2name(m, mjOBJ_JOINT, id);
     if (task->joints == CN_MAX_JOINTS)
-        return cn_yaml_fail(at, err, "more than %d commanded joints", CN_MAX_JOINTS);
+        return cn_yaml_fail(at, err, "more than %d joints", CN_MAX_JOINTS);
     if (!name)
         return cn_yaml_fail(at, err, "an actuated joint of the model has no name; give it one");
     cn_joint *joint = &task->joint[task->joints];
@@ -118,18 +124,52 @@ static cn_status add_joint(cn_task *task, int id, cn_yaml_node at, cn_error *err
     joint->id = id;
     joint->qpos = m->jnt_qposadr[id];
     joint->dof = m->jnt_dofadr[id];
+    joint->actuator = joint->ctrl = -1;
+    joint->drive = CN_DRIVE_NONE;
+    describe_joint(m, joint);
+    task->joints++;
+    return CN_OK;
+}
+
+static cn_status add_commanded(cn_task *task, int id, cn_yaml_node at, cn_error *err)
+{
+    const mjModel *m = task->model;
+    CN_TRY(add_joint(task, id, at, err));
+    cn_joint *joint = &task->joint[task->joints - 1];
     joint->actuator = actuator_of(m, id);
     if (joint->actuator < 0)
         return cn_yaml_fail(at, err, "joint '%s' has no actuator; add one under model: actuators",
-                            name);
+                            joint->about.name);
     joint->ctrl = m->actuator_ctrladr[joint->actuator];
-    if (!cn_model_drive(m, joint->actuator, &joint->drive, &joint->ctrl_per_target))
+    if (!cn_model_drive(m, joint->actuator, &joint->drive, &joint->target_per_ctrl))
         return cn_yaml_fail(at, err,
                             "the actuator of joint '%s' is neither a position servo, a "
                             "velocity servo nor a motor",
-                            name);
-    describe_joint(m, joint);
-    task->joints++;
+                            joint->about.name);
+    describe_actuator(m, joint);
+    task->spec.action_size = task->joints;
+    return CN_OK;
+}
+
+typedef cn_status add_function(cn_task *task, int id, cn_yaml_node at, cn_error *err);
+
+/* Adds the joints that control[key] lists. */
+static cn_status add_listed(cn_task *task, cn_yaml_node list, const char *key, add_function *add,
+                            cn_error *err)
+{
+    char known[600];
+    if (!cn_yaml_is_list(list) || cn_yaml_count(list) == 0)
+        return cn_yaml_fail(list, err, "%s must be a list of at least one name", key);
+    for (int i = 0; i < cn_yaml_count(list); i++) {
+        const cn_yaml_node item = cn_yaml_item(list, i);
+        const char *name;
+        CN_TRY(cn_yaml_string(item, &name, err));
+        const int id = mj_name2id(task->model, mjOBJ_JOINT, name);
+        if (id < 0)
+            return cn_yaml_fail(item, err, "joint '%s' is not in the model; it has: %s", name,
+                                cn_model_names(task->model, mjOBJ_JOINT, known, sizeof known));
+        CN_TRY(add(task, id, item, err));
+    }
     return CN_OK;
 }
 
@@ -137,35 +177,24 @@ static cn_status parse_joints(cn_task *task, cn_yaml_node control, cn_error *err
 {
     const mjModel *m = task->model;
     cn_yaml_node list;
-    if (!cn_yaml_find(control, "joints", &list)) {
+    if (cn_yaml_find(control, "joints", &list))
+        CN_TRY(add_listed(task, list, "joints", add_commanded, err));
+    else
         for (int id = 0; id < m->njnt; id++)
             if (actuator_of(m, id) >= 0)
-                CN_TRY(add_joint(task, id, control, err));
-        if (task->joints == 0)
-            return cn_yaml_fail(control, err,
-                                "no joint of the model has an actuator; add some "
-                                "under model: actuators");
-        return CN_OK;
-    }
-    if (!cn_yaml_is_list(list) || cn_yaml_count(list) == 0)
-        return cn_yaml_fail(list, err, "joints must be a list of at least one name");
-    for (int i = 0; i < cn_yaml_count(list); i++) {
-        const cn_yaml_node item = cn_yaml_item(list, i);
-        const char *name;
-        char known[600];
-        CN_TRY(cn_yaml_string(item, &name, err));
-        const int id = mj_name2id(m, mjOBJ_JOINT, name);
-        if (id < 0)
-            return cn_yaml_fail(item, err, "joint '%s' is not in the model; it has: %s", name,
-                                cn_model_names(m, mjOBJ_JOINT, known, sizeof known));
-        CN_TRY(add_joint(task, id, item, err));
-    }
+                CN_TRY(add_commanded(task, id, control, err));
+    if (task->joints == 0)
+        return cn_yaml_fail(control, err,
+                            "no joint of the model has an actuator; add some under model: "
+                            "actuators");
+    if (cn_yaml_find(control, "passive", &list))
+        CN_TRY(add_listed(task, list, "passive", add_joint, err));
     return CN_OK;
 }
 
 bool cn_task_accepts(const cn_task *task, cn_command_mode mode)
 {
-    for (int j = 0; j < task->joints; j++) {
+    for (int j = 0; j < task->spec.action_size; j++) {
         const bool motor = task->joint[j].drive == CN_DRIVE_EFFORT;
         if (motor != (mode == CN_COMMAND_EFFORT))
             return false;
@@ -189,7 +218,7 @@ static cn_status parse_mode(cn_task *task, cn_yaml_node control, cn_error *err)
                             "servos take positions and velocities",
                             mode_words[mode]);
     bool slide = false, hinge = false;
-    for (int j = 0; j < task->joints; j++)
+    for (int j = 0; j < task->spec.action_size; j++)
         *(task->model->jnt_type[task->joint[j].id] == mjJNT_SLIDE ? &slide : &hinge) = true;
     const char *const length = slide && hinge ? "rad or m" : slide ? "m" : "rad";
     const char *const force = slide && hinge ? "N m or N" : slide ? "N" : "N m";
@@ -201,28 +230,43 @@ static cn_status parse_mode(cn_task *task, cn_yaml_node control, cn_error *err)
     return CN_OK;
 }
 
+/* What an action of 1 means where the task does not say it: all the speed there is, or all that the
+ * motor's control range allows; 0 where that is unlimited or not the same in both directions. */
+static double full_scale(const cn_task *task, const cn_joint *joint)
+{
+    const mjModel *m = task->model;
+    if (task->mode == CN_CONTROL_VELOCITY)
+        return joint->about.velocity;
+    const double *range = m->actuator_ctrlrange + 2 * joint->ctrl;
+    if (task->mode != CN_CONTROL_EFFORT || !m->actuator_ctrllimited[joint->ctrl] ||
+        range[0] != -range[1])
+        return 0;
+    return range[1] * fabs(joint->target_per_ctrl);
+}
+
 static cn_status parse_scale(cn_task *task, cn_yaml_node control, cn_error *err)
 {
     double scale[CN_MAX_JOINTS], velocity[CN_MAX_JOINTS];
+    const int actions = task->spec.action_size;
     cn_yaml_node node;
-    if (task->mode != CN_CONTROL_VELOCITY)
-        CN_TRY(cn_yaml_require(control, "scale", &node, err));
-    CN_TRY(cn_task_numbers(control, "scale", 0, 1e-6, 1e6, task->joints, scale, err));
-    CN_TRY(cn_task_numbers(control, "velocity_limit", 0, 1e-6, 1e6, task->joints, velocity, err));
-    for (int j = 0; j < task->joints; j++) {
+    CN_TRY(cn_task_numbers(control, "scale", 0, 1e-6, 1e6, actions, scale, err));
+    CN_TRY(cn_task_numbers(control, "velocity_limit", 0, 1e-6, 1e6, actions, velocity, err));
+    for (int j = 0; j < actions; j++) {
+        cn_joint *joint = &task->joint[j];
         if (velocity[j] > 0)
-            task->joint[j].about.velocity = velocity[j];
-        /* A velocity task without a scale uses all the speed there is. */
-        task->joint[j].action_scale = scale[j] > 0 ? scale[j] : task->joint[j].about.velocity;
-        memcpy(task->spec.action[j], task->joint[j].about.name, CN_NAME);
+            joint->about.velocity = velocity[j];
+        joint->action_scale = scale[j] > 0 ? scale[j] : full_scale(task, joint);
+        if (joint->action_scale <= 0)
+            return cn_yaml_require(control, "scale", &node, err);
+        memcpy(task->spec.action[j], joint->about.name, CN_NAME);
     }
-    task->spec.action_size = task->joints;
     return CN_OK;
 }
 
 static cn_status parse_control(cn_task *task, cn_yaml_node root, cn_error *err)
 {
-    static const char *const keys[] = {"period", "mode", "joints", "scale", "velocity_limit", NULL};
+    static const char *const keys[] = {"period", "mode",           "joints", "passive",
+                                       "scale",  "velocity_limit", NULL};
     const double rounding = 1e-6; /* of a step: decimal YAML numbers are not exact in binary */
     cn_yaml_node control, node;
     CN_TRY(cn_yaml_require(root, "control", &control, err));
@@ -242,9 +286,10 @@ static cn_status parse_control(cn_task *task, cn_yaml_node root, cn_error *err)
 
 static cn_status parse(cn_task *task, cn_error *err)
 {
-    static const char *const keys[] = {"name",  "arm",          "model",  "control", "tracked",
-                                       "reset", "observations", "reward", "success", "step_limit",
-                                       "train", "adapt",        NULL};
+    static const char *const keys[] = {"name",    "arm",        "model",       "control",
+                                       "tracked", "tracked_at", "reset",       "observations",
+                                       "reward",  "success",    "termination", "step_limit",
+                                       "train",   "adapt",      NULL};
     const cn_yaml_node root = cn_yaml_root(task->document);
     cn_yaml_node node;
     long limit;
@@ -259,10 +304,11 @@ static cn_status parse(cn_task *task, cn_error *err)
     CN_TRY(parse_control(task, root, err));
     CN_TRY(cn_task_parse_home(task, root, err));
     CN_TRY(cn_task_parse_tracked(task, root, err));
-    CN_TRY(cn_task_parse_target(task, root, err));
+    CN_TRY(cn_task_parse_draws(task, root, err));
     CN_TRY(cn_task_parse_observations(task, root, err));
     CN_TRY(cn_task_parse_reward(task, root, err));
-    return cn_task_parse_success(task, root, err);
+    CN_TRY(cn_task_parse_success(task, root, err));
+    return cn_task_parse_termination(task, root, err);
 }
 
 cn_status cn_task_load(const char *path, cn_task **out, cn_error *err)

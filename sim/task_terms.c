@@ -1,56 +1,10 @@
-/* The parts of a task that name points and joints: what is tracked, observed, rewarded and called
- * success. */
+/* The parts of a task that name points and joints: what is observed, rewarded, called success, and
+ * what ends an episode. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "sim/internal.h"
-
-cn_status cn_task_point(const cn_task *task, cn_yaml_node node, cn_point *out, cn_error *err)
-{
-    const char *name;
-    char sites[400], bodies[400];
-    CN_TRY(cn_yaml_string(node, &name, err));
-    out->type = mjOBJ_SITE;
-    out->id = mj_name2id(task->model, mjOBJ_SITE, name);
-    if (out->id < 0) {
-        out->type = mjOBJ_BODY;
-        out->id = mj_name2id(task->model, mjOBJ_BODY, name);
-    }
-    if (out->id < 0)
-        return cn_yaml_fail(node, err,
-                            "point '%s' is neither a site (%s) nor a body (%s) of the "
-                            "model",
-                            name, cn_model_names(task->model, mjOBJ_SITE, sites, sizeof sites),
-                            cn_model_names(task->model, mjOBJ_BODY, bodies, sizeof bodies));
-    if (strlen(name) >= CN_NAME)
-        return cn_yaml_fail(node, err, "name '%s' is longer than %d bytes", name, CN_NAME - 1);
-    strcpy(out->name, name);
-    out->tracked = -1;
-    for (int i = 0; i < task->tracked; i++)
-        if (task->track[i].type == out->type && task->track[i].id == out->id)
-            out->tracked = i;
-    return CN_OK;
-}
-
-/* Whether the commanded joints, and the tracked points that share its mocap body, tell where a
- * point is: a drawn target and a loose body move on their own. */
-static bool kinematics_know(const cn_task *task, const cn_point *point)
-{
-    const mjModel *m = task->model;
-    int drawn = task->target.defined ? cn_point_body(&task->target.point, m) : -1;
-    for (int i = 0; i < task->tracked; i++)
-        if (cn_point_body(&task->track[i], m) == drawn)
-            drawn = -1;
-    for (int b = cn_point_body(point, m); b > 0; b = m->body_parentid[b]) {
-        if (b == drawn)
-            return false;
-        for (int j = m->body_jntadr[b]; j < m->body_jntadr[b] + m->body_jntnum[b]; j++)
-            if (m->jnt_type[j] == mjJNT_FREE || m->jnt_type[j] == mjJNT_BALL)
-                return false;
-    }
-    return true;
-}
 
 /* A point that the observer will ask for. */
 static cn_status observed_point(cn_task *task, cn_yaml_node map, const char *key, cn_point *out,
@@ -61,9 +15,9 @@ static cn_status observed_point(cn_task *task, cn_yaml_node map, const char *key
     CN_TRY(cn_task_point(task, node, out, err));
     if (out->tracked >= 0)
         return CN_OK;
-    if (!kinematics_know(task, out))
+    if (!cn_point_is_known(task, out))
         return cn_yaml_fail(node, err,
-                            "point '%s' is moved by something else than the commanded joints, so "
+                            "point '%s' is moved by something else than the measured joints, so "
                             "it must be measured: list it under tracked",
                             out->name);
     task->needs_kinematics = true;
@@ -77,64 +31,96 @@ static cn_status observed_pair(cn_task *task, cn_yaml_node map, cn_point *from, 
     return observed_point(task, map, "to", to, err);
 }
 
-cn_status cn_task_parse_tracked(cn_task *task, cn_yaml_node root, cn_error *err)
-{
-    cn_yaml_node list;
-    if (!cn_yaml_find(root, "tracked", &list))
-        return CN_OK;
-    if (!cn_yaml_is_list(list))
-        return cn_yaml_fail(list, err, "tracked must be a list of points");
-    if (cn_yaml_count(list) > CN_MAX_TRACKED)
-        return cn_yaml_fail(list, err, "%d tracked points, at most %d", cn_yaml_count(list),
-                            CN_MAX_TRACKED);
-    for (int i = 0; i < cn_yaml_count(list); i++) {
-        cn_point point;
-        CN_TRY(cn_task_point(task, cn_yaml_item(list, i), &point, err));
-        if (point.tracked >= 0)
-            return cn_yaml_fail(cn_yaml_item(list, i), err, "point '%s' is listed twice",
-                                point.name);
-        point.tracked = i;
-        task->track[task->tracked++] = point;
-    }
-    return CN_OK;
-}
-
 /* ---- Observations ---- */
 
 static const char *const observation_words[] = {"joint_position",
                                                 "joint_velocity",
                                                 "joint_position_sin_cos",
+                                                "joint_position_sin",
+                                                "joint_position_cos",
                                                 "command_error",
                                                 "previous_action",
                                                 "point",
                                                 "vector",
                                                 NULL};
 
+/* The joints of a term: map["joints"], or the first `count` of the task. */
+static cn_status choose_joints(const cn_task *task, cn_yaml_node map, int count,
+                               cn_observation_term *out, cn_error *err)
+{
+    cn_yaml_node list;
+    out->count = count;
+    for (int i = 0; i < count; i++)
+        out->chosen[i] = i;
+    if (!cn_yaml_find(map, "joints", &list))
+        return CN_OK;
+    if (!cn_yaml_is_list(list) || cn_yaml_count(list) == 0 || cn_yaml_count(list) > CN_MAX_JOINTS)
+        return cn_yaml_fail(list, err, "joints must be a list of 1 to %d names", CN_MAX_JOINTS);
+    out->count = cn_yaml_count(list);
+    for (int i = 0; i < out->count; i++) {
+        const char *name;
+        CN_TRY(cn_yaml_string(cn_yaml_item(list, i), &name, err));
+        CN_TRY(cn_task_joint_named(task, name, cn_yaml_item(list, i), &out->chosen[i], err));
+    }
+    return CN_OK;
+}
+
+/* The coordinates of a point term: map["axes"], or all three. */
+static cn_status choose_axes(cn_yaml_node map, cn_observation_term *out, cn_error *err)
+{
+    static const char *const axes[] = {"x", "y", "z", NULL};
+    cn_yaml_node list;
+    out->count = 3;
+    for (int i = 0; i < 3; i++)
+        out->chosen[i] = i;
+    if (!cn_yaml_find(map, "axes", &list))
+        return CN_OK;
+    if (!cn_yaml_is_list(list) || cn_yaml_count(list) == 0 || cn_yaml_count(list) > 3)
+        return cn_yaml_fail(list, err, "axes must be a list of 1 to 3 of x, y, z");
+    out->count = cn_yaml_count(list);
+    for (int i = 0; i < out->count; i++)
+        CN_TRY(cn_yaml_choice(cn_yaml_item(list, i), axes, &out->chosen[i], err));
+    return CN_OK;
+}
+
+/* What a term is of: points and their axes, or joints. */
+static cn_status parse_subject(cn_task *task, cn_yaml_node map, cn_observation_term *out,
+                               cn_error *err)
+{
+    static const char *const plain[] = {"term", "center", "scale", NULL};
+    static const char *const joints[] = {"term", "joints", "center", "scale", NULL};
+    static const char *const point[] = {"term", "point", "axes", "center", "scale", NULL};
+    static const char *const vector[] = {"term", "from", "to", "axes", "center", "scale", NULL};
+    const int actions = task->spec.action_size;
+    switch (out->kind) {
+    case CN_OBSERVE_POINT:
+        CN_TRY(cn_yaml_check_keys(map, point, err));
+        CN_TRY(observed_point(task, map, "point", &out->from, err));
+        return choose_axes(map, out, err);
+    case CN_OBSERVE_VECTOR:
+        CN_TRY(cn_yaml_check_keys(map, vector, err));
+        CN_TRY(observed_pair(task, map, &out->from, &out->to, err));
+        return choose_axes(map, out, err);
+    case CN_OBSERVE_COMMAND_ERROR:
+    case CN_OBSERVE_PREVIOUS_ACTION:
+        CN_TRY(cn_yaml_check_keys(map, plain, err));
+        return choose_joints(task, map, actions, out, err);
+    default:
+        CN_TRY(cn_yaml_check_keys(map, joints, err));
+        return choose_joints(task, map, task->joints, out, err);
+    }
+}
+
 static cn_status parse_observation(cn_task *task, cn_yaml_node map, cn_observation_term *out,
                                    cn_error *err)
 {
-    static const char *const plain[] = {"term", "center", "scale", NULL};
-    static const char *const point[] = {"term", "point", "center", "scale", NULL};
-    static const char *const vector[] = {"term", "from", "to", "center", "scale", NULL};
     cn_yaml_node node;
     int kind;
     CN_TRY(cn_yaml_require(map, "term", &node, err));
     CN_TRY(cn_yaml_choice(node, observation_words, &kind, err));
     out->kind = (cn_observation_kind)kind;
-    out->size = task->joints;
-    if (out->kind == CN_OBSERVE_POINT) {
-        CN_TRY(cn_yaml_check_keys(map, point, err));
-        CN_TRY(observed_point(task, map, "point", &out->from, err));
-        out->size = 3;
-    } else if (out->kind == CN_OBSERVE_VECTOR) {
-        CN_TRY(cn_yaml_check_keys(map, vector, err));
-        CN_TRY(observed_pair(task, map, &out->from, &out->to, err));
-        out->size = 3;
-    } else {
-        CN_TRY(cn_yaml_check_keys(map, plain, err));
-        if (out->kind == CN_OBSERVE_JOINT_SIN_COS)
-            out->size = 2 * task->joints;
-    }
+    CN_TRY(parse_subject(task, map, out, err));
+    out->size = out->kind == CN_OBSERVE_JOINT_SIN_COS ? 2 * out->count : out->count;
     out->offset = task->spec.observation_size;
     task->spec.observation_size += out->size;
     CN_TRY(cn_task_numbers(map, "center", 0, -1e6, 1e6, out->size, out->center, err));
@@ -176,9 +162,16 @@ cn_status cn_task_parse_observations(cn_task *task, cn_yaml_node root, cn_error 
 
 /* ---- Reward ---- */
 
-static const char *const reward_words[] = {"distance", "proximity",     "inside",
-                                           "action",   "action_change", "joint_speed",
-                                           "velocity", "alive",         NULL};
+static const char *const reward_words[] = {"distance",      "proximity",   "inside",   "action",
+                                           "action_change", "joint_speed", "velocity", "progress",
+                                           "alive",         NULL};
+
+static cn_status parse_joint(const cn_task *task, cn_yaml_node node, int *out, cn_error *err)
+{
+    const char *name;
+    CN_TRY(cn_yaml_string(node, &name, err));
+    return cn_task_joint_named(task, name, node, out, err);
+}
 
 static cn_status parse_velocity(cn_task *task, cn_yaml_node map, cn_reward_term *out, cn_error *err)
 {
@@ -186,24 +179,33 @@ static cn_status parse_velocity(cn_task *task, cn_yaml_node map, cn_reward_term 
     cn_yaml_node node;
     CN_TRY(cn_yaml_check_keys(map, keys, err));
     out->joint = -1;
-    if (cn_yaml_find(map, "joint", &node)) {
-        const char *name;
-        CN_TRY(cn_yaml_string(node, &name, err));
-        return cn_task_joint_named(task, name, node, &out->joint, err);
-    }
+    if (cn_yaml_find(map, "joint", &node))
+        return parse_joint(task, node, &out->joint, err);
     CN_TRY(observed_point(task, map, "point", &out->from, err));
     CN_TRY(cn_yaml_require(map, "axis", &node, err));
     return cn_yaml_doubles(node, -1e6, 1e6, 3, out->axis, err);
+}
+
+static cn_status parse_progress(const cn_task *task, cn_yaml_node map, cn_reward_term *out,
+                                cn_error *err)
+{
+    static const char *const keys[] = {"term", "weight", "joint", NULL};
+    cn_yaml_node node;
+    CN_TRY(cn_yaml_check_keys(map, keys, err));
+    CN_TRY(cn_yaml_require(map, "joint", &node, err));
+    return parse_joint(task, node, &out->joint, err);
 }
 
 /* A term of the distance between two points; `length_key` is its measure, NULL: it has none. */
 static cn_status parse_pair(cn_task *task, cn_yaml_node map, const char *length_key,
                             cn_reward_term *out, cn_error *err)
 {
-    const char *const keys[] = {"term", "weight", "from", "to", length_key, NULL};
+    const char *const keys[] = {"term", "weight", "from", "to", "before", length_key, NULL};
     cn_yaml_node node;
     CN_TRY(cn_yaml_check_keys(map, keys, err));
     CN_TRY(observed_pair(task, map, &out->from, &out->to, err));
+    if (cn_yaml_find(map, "before", &node))
+        CN_TRY(cn_yaml_bool(node, &out->before, err));
     if (!length_key)
         return CN_OK;
     CN_TRY(cn_yaml_require(map, length_key, &node, err));
@@ -229,6 +231,8 @@ static cn_status parse_reward(cn_task *task, cn_yaml_node map, cn_reward_term *o
         return parse_pair(task, map, "below", out, err);
     case CN_REWARD_VELOCITY:
         return parse_velocity(task, map, out, err);
+    case CN_REWARD_PROGRESS:
+        return parse_progress(task, map, out, err);
     case CN_REWARD_ACTION:
     case CN_REWARD_ACTION_CHANGE:
     case CN_REWARD_JOINT_SPEED:
@@ -252,7 +256,7 @@ cn_status cn_task_parse_reward(cn_task *task, cn_yaml_node root, cn_error *err)
     return CN_OK;
 }
 
-/* ---- Success ---- */
+/* ---- Success and termination ---- */
 
 cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err)
 {
@@ -274,5 +278,33 @@ cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err)
     if (cn_yaml_find(map, "ends_episode", &node))
         CN_TRY(cn_yaml_bool(node, &success->ends_episode, err));
     success->defined = true;
+    return CN_OK;
+}
+
+static cn_status parse_bound(const cn_task *task, cn_yaml_node map, cn_bounds *out, cn_error *err)
+{
+    static const char *const keys[] = {"joint", "low", "high", NULL};
+    cn_yaml_node node;
+    CN_TRY(cn_yaml_check_keys(map, keys, err));
+    CN_TRY(cn_yaml_require(map, "joint", &node, err));
+    CN_TRY(parse_joint(task, node, &out->joint, err));
+    CN_TRY(cn_task_numbers(map, "low", -INFINITY, -1e6, 1e6, 1, &out->low, err));
+    CN_TRY(cn_task_numbers(map, "high", INFINITY, -1e6, 1e6, 1, &out->high, err));
+    if (out->low > out->high)
+        return cn_yaml_fail(map, err, "low %g is above high %g", out->low, out->high);
+    return CN_OK;
+}
+
+cn_status cn_task_parse_termination(cn_task *task, cn_yaml_node root, cn_error *err)
+{
+    cn_yaml_node list;
+    if (!cn_yaml_find(root, "termination", &list))
+        return CN_OK;
+    if (!cn_yaml_is_list(list) || cn_yaml_count(list) > CN_MAX_JOINTS)
+        return cn_yaml_fail(list, err, "termination must be a list of at most %d joints' bounds",
+                            CN_MAX_JOINTS);
+    for (int i = 0; i < cn_yaml_count(list); i++)
+        CN_TRY(parse_bound(task, cn_yaml_item(list, i), &task->bound[i], err));
+    task->bounds = cn_yaml_count(list);
     return CN_OK;
 }

@@ -42,20 +42,9 @@ static bool changes_physics(const cn_task *task, const cn_gap *gap)
 {
     bool changes = gap->friction_scale != 1 || gap->friction_add != 0 || gap->damping_scale != 1 ||
                    gap->mass_scale != 1;
-    for (int j = 0; j < task->joints; j++)
+    for (int j = 0; j < task->spec.action_size; j++)
         changes |= gap->actuator_gain[j] != 1;
     return changes;
-}
-
-/* Whether one of the task's joints moves the body. */
-static bool is_moved(const cn_task *task, int body)
-{
-    const mjModel *m = task->model;
-    for (int b = body; b > 0; b = m->body_parentid[b])
-        for (int j = 0; j < task->joints; j++)
-            if (m->jnt_bodyid[task->joint[j].id] == b)
-                return true;
-    return false;
 }
 
 struct tuning {
@@ -83,13 +72,13 @@ static cn_status change_physics(cn_twin *twin, cn_error *err)
         m->dof_frictionloss[joint->dof] *= gap->friction_scale;
         m->dof_frictionloss[joint->dof] += gap->friction_add;
         m->dof_damping[joint->dof] *= gap->damping_scale;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 3 && joint->drive != CN_DRIVE_NONE; i++) {
             m->actuator_gainprm[joint->actuator * mjNGAIN + i] *= gap->actuator_gain[j];
             m->actuator_biasprm[joint->actuator * mjNBIAS + i] *= gap->actuator_gain[j];
         }
     }
     for (int b = 1; b < m->nbody; b++) {
-        if (!is_moved(task, b))
+        if (!cn_task_moves(task, b))
             continue;
         m->body_mass[b] *= gap->mass_scale;
         mju_scl3(m->body_inertia + 3 * b, m->body_inertia + 3 * b, gap->mass_scale);
@@ -160,37 +149,43 @@ static cn_status settle(cn_twin *twin, cn_error *err)
     twin->kinematics_old = false;
     for (int a = 0; a < m->nactuator; a++) {
         cn_drive drive;
-        double ctrl_per_target;
-        if (cn_model_drive(m, a, &drive, &ctrl_per_target) && drive == CN_DRIVE_POSITION)
+        double target_per_ctrl;
+        if (cn_model_drive(m, a, &drive, &target_per_ctrl) && drive == CN_DRIVE_POSITION)
             d->ctrl[m->actuator_ctrladr[a]] =
-                ctrl_per_target * d->qpos[m->jnt_qposadr[m->actuator_trnid[2 * a]]];
+                d->qpos[m->jnt_qposadr[m->actuator_trnid[2 * a]]] / target_per_ctrl;
     }
     for (int j = 0; j < twin->task->joints; j++)
         twin->goal[j] = d->qpos[twin->task->joint[j].qpos];
     return cn_mujoco_try(forward, twin, err);
 }
 
-struct target_draw {
+struct drawing {
     cn_twin *twin;
-    uint64_t seed;
+    const cn_draw *draw;
+    cn_rng rng;
     cn_error *err;
     cn_status status;
 };
 
-static void draw_target(void *ctx)
+static void draw_point(void *ctx)
 {
-    struct target_draw *t = ctx;
-    cn_rng rng = cn_rng_make(t->seed, CN_STREAM_TARGET);
-    t->status =
-        cn_reset_target(t->twin->task, t->twin->model, &rng, t->twin->data, t->twin->qpos, t->err);
+    struct drawing *d = ctx;
+    cn_twin *twin = d->twin;
+    d->status =
+        cn_reset_point(twin->task, d->draw, twin->model, &d->rng, twin->data, twin->qpos, d->err);
+}
+
+static cn_status draw(cn_twin *twin, const cn_draw *what, cn_rng rng, cn_error *err)
+{
+    struct drawing d = {twin, what, rng, err, CN_OK};
+    CN_TRY(cn_mujoco_try(draw_point, &d, err));
+    twin->kinematics_old = true;
+    return d.status;
 }
 
 cn_status cn_twin_retarget(cn_twin *twin, uint64_t seed, cn_error *err)
 {
-    struct target_draw draw = {twin, seed, err, CN_OK};
-    CN_TRY(cn_mujoco_try(draw_target, &draw, err));
-    twin->kinematics_old = true;
-    return draw.status;
+    return draw(twin, &twin->task->target, cn_rng_make(seed, CN_STREAM_TARGET), err);
 }
 
 cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err)
@@ -199,6 +194,9 @@ cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err)
     mj_resetData(twin->model, twin->data);
     twin->sensors = cn_rng_make(seed, CN_STREAM_SENSORS);
     cn_reset_joints(twin->task, &joints, twin->data);
+    for (int i = 0; i < twin->task->objects; i++)
+        CN_TRY(draw(twin, &twin->task->object[i],
+                    cn_rng_make(seed, CN_STREAM_OBJECTS + (uint64_t)i), err));
     CN_TRY(cn_twin_retarget(twin, seed, err));
     return settle(twin, err);
 }
@@ -255,7 +253,7 @@ static void drive(cn_twin *twin)
 {
     const cn_command_mode mode = twin->acting.mode;
     mjData *d = twin->data;
-    for (int j = 0; j < twin->task->joints; j++) {
+    for (int j = 0; j < twin->task->spec.action_size; j++) {
         const cn_joint *joint = &twin->task->joint[j];
         double target = 0;
         if (joint->drive == CN_DRIVE_POSITION) {
@@ -270,7 +268,7 @@ static void drive(cn_twin *twin)
         } else if (mode != CN_COMMAND_NONE) {
             target = twin->acting.target[j];
         }
-        d->ctrl[joint->ctrl] = target * joint->ctrl_per_target;
+        d->ctrl[joint->ctrl] = target / joint->target_per_ctrl;
     }
 }
 
@@ -310,7 +308,7 @@ cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
     struct advance advance = {twin, llround(seconds / twin->model->opt.timestep)};
     if (advance.steps < 1)
         advance.steps = 1;
-    twin->kinematics_old = true;
+    twin->kinematics_old = !twin->task->tracked_as_stepped;
     const int left_out_before = left_out(twin);
     CN_TRY(cn_mujoco_try(run_steps, &advance, err));
     for (size_t i = 0; i < sizeof diverged / sizeof diverged[0]; i++)

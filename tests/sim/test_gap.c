@@ -65,8 +65,7 @@ static void test_gap_mistakes_are_told(void)
     cn_task *task = NULL;
     cn_gap gap = cn_gap_none();
     CN_ASSERT_OK(load_swapped(NULL, NULL, &task, &err));
-    CN_ASSERT_FAILS(CN_ERR_FORMAT,
-                    ":2: joint 'hip' is not commanded; commanded are: shoulder, elbow",
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, ":2: joint 'hip' is not one of the task's: shoulder, elbow",
                     load_gap("action_delay: 1\njoint_zero_offset: {hip: 0.1}\n", task, &gap));
     CN_ASSERT_FAILS(CN_ERR_FORMAT, ":1: unknown key 'delay'; known here: joint_zero_offset",
                     load_gap("delay: 1\n", task, &gap));

@@ -244,6 +244,59 @@ static void test_observer_continue_keeps_the_commanded_pose(void)
     finish(o);
 }
 
+static void test_observer_observes_chosen_joints_and_axes(void)
+{
+    cn_observer *o =
+        make("[{term: point, point: target}]",
+             "[{term: point, point: target, axes: [z, x]}, "
+             "{term: vector, from: tool, to: target, axes: [x]}, "
+             "{term: joint_position, joints: [elbow]}, "
+             "{term: joint_velocity, joints: [elbow, shoulder], scale: [1, 2]}, "
+             "{term: joint_position_sin, joints: [elbow]}, {term: joint_position_cos}]");
+    const cn_arm_state s = reading_at(0.1);
+    cn_observer_begin(o, &s, observation);
+    const double expected[] = {0.25, 0.4, 0.1, -0.6, 2, 1, sin(-0.6), cos(0.3), cos(-0.6)};
+    CU_ASSERT_EQUAL(cn_task_spec(task)->observation_size, 4 + 9);
+    for (int i = 0; i < 9; i++)
+        CU_ASSERT_DOUBLE_EQUAL(observation[4 + i], expected[i], rounding);
+    finish(o);
+}
+
+/* Terms that look back: what a joint moved since the reading before, and a distance that counts
+ * where the action was chosen. */
+static void test_observer_rewards_look_back(void)
+{
+    cn_observer *o = make("{term: distance, from: tool, to: target, weight: -1}",
+                          "{term: distance, from: tool, to: target, before: true, weight: 1}\n"
+                          "  - {term: progress, joint: elbow, weight: 1}");
+    cn_arm_state s = reading_at(0.3);
+    cn_observer_begin(o, &s, observation);
+    s = reading_at(0.2);
+    s.position[1] += 0.01;
+    CU_ASSERT_DOUBLE_EQUAL(observe(o, &s).reward, 0.3 + 0.01 / 0.05, rounding);
+    CU_ASSERT_DOUBLE_EQUAL(observe(o, &s).reward, 0.2 + 0, rounding);
+    finish(o);
+}
+
+static void test_observer_terminates_out_of_bounds(void)
+{
+    cn_observer *o =
+        make("step_limit: 20\n", "step_limit: 20\ntermination: [{joint: shoulder, high: 0.5}, "
+                                 "{joint: elbow, low: -1, high: 1}]\n");
+    cn_arm_state s = reading_at(0.3);
+    cn_observer_begin(o, &s, observation);
+    s.position[0] = 0.5; /* the bound itself is inside */
+    s.position[1] = -1;
+    CU_ASSERT_FALSE(observe(o, &s).terminated);
+    static const double outside[][2] = {{0.51, 0}, {0, -1.01}, {0, 1.01}, {NAN, 0}};
+    for (int i = 0; i < 4; i++) {
+        memcpy(s.position, outside[i], sizeof outside[i]);
+        const cn_env_step step = observe(o, &s);
+        CU_ASSERT_TRUE(step.terminated && !step.truncated && !step.success);
+    }
+    finish(o);
+}
+
 /* An untracked point comes from the kinematics of the measured joints. */
 static void test_observer_computes_untracked_points(void)
 {
@@ -263,4 +316,5 @@ CN_TEST_MAIN("sim.observer", T(test_observer_observes_every_term),
              T(test_observer_without_success_never_succeeds),
              T(test_observer_delta_integrates_the_command), T(test_observer_commands_in_every_mode),
              T(test_observer_continue_keeps_the_commanded_pose),
-             T(test_observer_computes_untracked_points))
+             T(test_observer_observes_chosen_joints_and_axes), T(test_observer_rewards_look_back),
+             T(test_observer_terminates_out_of_bounds), T(test_observer_computes_untracked_points))

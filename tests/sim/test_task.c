@@ -1,6 +1,7 @@
 /* Loading tasks: what a good one says, and the words for every mistake. */
 #include "sim/task.h"
 
+#include "sim/observer.h"
 #include "tests/sim/arm.h"
 
 static cn_error err;
@@ -113,7 +114,7 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
         {"tracked: [tool, target]", "tracked: [tool, tool]", CN_ERR_FORMAT,
          "task.yaml:6: point 'tool' is listed twice"},
         {"tracked: [tool, target]", "tracked: [tool]", CN_ERR_FORMAT,
-         "task.yaml:12: point 'target' is moved by something else than the commanded joints"},
+         "task.yaml:12: point 'target' is moved by something else than the measured joints"},
         {"home: [0.2, 0.4]", "home: [2.2, 0.4]", CN_ERR_FORMAT,
          "task.yaml:8: home of joint 'shoulder' is 2.2, outside its range -2 to 2"},
         {"home: [0.2, 0.4]", "home: [0.2]", CN_ERR_FORMAT,
@@ -130,10 +131,28 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
          "task.yaml:9: low 0.1 is above high 0"},
         {"low: [-1, -1, 0.1]", "radius: [2, 1]", CN_ERR_FORMAT,
          "task.yaml:9: radius 2 to 1 is empty"},
+        {"scale: 0.1", "scale: 0.1, passive: [elbow]", CN_ERR_FORMAT,
+         "task.yaml:4: joint 'elbow' is listed twice"},
+        {"tracked: [tool, target]", "tracked_at: later", CN_ERR_FORMAT,
+         "task.yaml:6: found 'later', expected one of: now, step"},
+        {"{term: joint_position}", "{term: joint_position, joints: [hip]}", CN_ERR_FORMAT,
+         "task.yaml:11: joint 'hip' is not one of the task's: shoulder, elbow"},
+        {"{term: joint_position}", "{term: joint_position, joints: []}", CN_ERR_FORMAT,
+         "task.yaml:11: joints must be a list of 1 to 32 names"},
+        {"point: target}]", "point: target, axes: [x, w]}]", CN_ERR_FORMAT,
+         "task.yaml:12: found 'w', expected one of: x, y, z"},
+        {"point: target}]", "point: target, axes: x}]", CN_ERR_FORMAT,
+         "task.yaml:12: axes must be a list of 1 to 3 of x, y, z"},
+        {"{term: distance, from: tool, to: target, weight: -1}", "{term: progress, weight: 1}",
+         CN_ERR_FORMAT, "task.yaml:14: key 'joint' is missing"},
+        {"step_limit: 20", "step_limit: 20\ntermination: {joint: elbow}", CN_ERR_FORMAT,
+         "task.yaml:6: termination must be a list"},
+        {"step_limit: 20", "step_limit: 20\ntermination: [{joint: elbow, low: 2, high: 1}]",
+         CN_ERR_FORMAT, "task.yaml:6: low 2 is above high 1"},
         {"{term: joint_position}", "{term: joint_angle}", CN_ERR_FORMAT,
          "task.yaml:11: found 'joint_angle', expected one of: joint_position, joint_velocity"},
         {"scale: 0.5}", "scales: 0.5}", CN_ERR_FORMAT,
-         "task.yaml:11: unknown key 'scales'; known here: term, center, scale"},
+         "task.yaml:11: unknown key 'scales'; known here: term, joints, center, scale"},
         {"point: target}]", "from: tool}]", CN_ERR_FORMAT, "task.yaml:12: unknown key 'from'"},
         {"term: distance, ", "", CN_ERR_FORMAT, "task.yaml:14: key 'term' is missing"},
         {"to: target, weight: -1", "to: target", CN_ERR_FORMAT,
@@ -142,7 +161,7 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
          "task.yaml:14: unknown key 'below'; known here: term, weight, from, to"},
         {"{term: distance, from: tool, to: target, weight: -1}",
          "{term: velocity, joint: hip, weight: 1}", CN_ERR_FORMAT,
-         "task.yaml:14: joint 'hip' is not commanded; commanded are: shoulder, elbow"},
+         "task.yaml:14: joint 'hip' is not one of the task's: shoulder, elbow"},
         {"hold: 3", "hold: 21", CN_ERR_FORMAT, "task.yaml:15: found 21, expected 1 to 20"},
         {"ends_episode: false", "ends_episode: no", CN_ERR_FORMAT,
          "task.yaml:15: found 'no', expected true or false"},
@@ -165,6 +184,32 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
     CN_ASSERT_FAILS(CN_ERR_NOT_FOUND, "no/such.yaml", cn_task_load("no/such.yaml", &task, &err));
 }
 
+/* Without a scale an action of 1 is all that a motor's control range allows. */
+static void test_task_takes_the_scale_from_the_motors(void)
+{
+    static const char motors[] = "<motor joint='shoulder' ctrlrange='-2 2' ctrllimited='true'/>"
+                                 "<motor joint='elbow' gear='30' ctrlrange='-1 %s' "
+                                 "ctrllimited='true'/>";
+    static const char mode[] = "mode: joint_position_delta, period: 0.05, scale: 0.1";
+    char even[256], uneven[256];
+    cn_task *task = NULL;
+    snprintf(even, sizeof even, motors, "1");
+    snprintf(uneven, sizeof uneven, motors, "3");
+    CN_ASSERT_OK(
+        load_variant(position_servos, even, mode, "mode: effort, period: 0.05", &task, &err));
+    cn_observer *observer = NULL;
+    CN_ASSERT_OK(cn_observer_create(task, &observer, &err));
+    cn_arm_command command;
+    cn_observer_command(observer, (const float[]){1, -0.5f}, &command);
+    CU_ASSERT_EQUAL(command.target[0], 2);
+    CU_ASSERT_EQUAL(command.target[1], -15);
+    cn_observer_destroy(&observer);
+    cn_task_destroy(&task);
+    CN_ASSERT_FAILS(
+        CN_ERR_FORMAT, "task.yaml:4: key 'scale' is missing",
+        load_variant(position_servos, uneven, mode, "mode: effort, period: 0.05", &task, &err));
+}
+
 /* Home has two values, so the joint that lost its actuator must be named or left out on purpose. */
 static void test_task_commands_only_actuated_joints(void)
 {
@@ -181,4 +226,5 @@ static void test_task_commands_only_actuated_joints(void)
 CN_TEST_MAIN("sim.task", T(test_task_loads), T(test_task_keeps_training_readable),
              T(test_task_knows_joint_limits), T(test_task_commands_chosen_joints_in_order),
              T(test_task_mistakes_name_file_line_and_way_out),
+             T(test_task_takes_the_scale_from_the_motors),
              T(test_task_commands_only_actuated_joints))
