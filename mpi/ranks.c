@@ -17,10 +17,12 @@ typedef struct ranks {
     size_t room;  /* floats in each of: */
     float *sent;  /* [R, p] */
     float *taken; /* [R, p] this rank's part of everybody's block */
+    bool broken;  /* the others cannot be reached any more */
 } ranks;
 
-static cn_status failed(int code, const char *what, cn_error *err)
+static cn_status failed(ranks *r, int code, const char *what, cn_error *err)
 {
+    r->broken = true;
     char words[MPI_MAX_ERROR_STRING];
     int length = 0;
     if (MPI_Error_string(code, words, &length) != MPI_SUCCESS)
@@ -28,11 +30,11 @@ static cn_status failed(int code, const char *what, cn_error *err)
     CN_FAIL(CN_ERR_IO, err, "%s among the ranks failed: %s", what, words);
 }
 
-#define TRY_MPI(call, what, err)                                                                   \
+#define TRY_MPI(r, call, what, err)                                                                \
     do {                                                                                           \
         const int try_code_ = (call);                                                              \
         if (try_code_ != MPI_SUCCESS)                                                              \
-            return failed(try_code_, what, err);                                                   \
+            return failed(r, try_code_, what, err);                                                \
     } while (0)
 
 /* Room for a block of n floats: allocates only for a longer one than any before. */
@@ -61,12 +63,14 @@ static cn_status sum(cn_peers *peers, float *block, size_t count, cn_error *err)
     memcpy(r->sent, block, count * sizeof *block);
     memset(r->sent + count, 0, (R * part - count) * sizeof *block);
     TRY_MPI(
+        r,
         MPI_Alltoall(r->sent, (int)part, MPI_FLOAT, r->taken, (int)part, MPI_FLOAT, MPI_COMM_WORLD),
         "adding", err);
     for (size_t k = 1; k < R; k++)
         for (size_t i = 0; i < part; i++)
             r->taken[i] += r->taken[k * part + i];
-    TRY_MPI(MPI_Allgather(r->taken, (int)part, MPI_FLOAT, r->sent, (int)part, MPI_FLOAT,
+    TRY_MPI(r,
+            MPI_Allgather(r->taken, (int)part, MPI_FLOAT, r->sent, (int)part, MPI_FLOAT,
                           MPI_COMM_WORLD),
             "adding", err);
     memcpy(block, r->sent, count * sizeof *block);
@@ -75,25 +79,31 @@ static cn_status sum(cn_peers *peers, float *block, size_t count, cn_error *err)
 
 static cn_status gather(cn_peers *peers, const void *mine, size_t bytes, void *all, cn_error *err)
 {
-    (void)peers;
+    ranks *r = (ranks *)peers;
+    const bool in_place = mine == (const char *)all + (size_t)peers->rank * bytes;
     CN_FAIL_IF(bytes > INT_MAX, CN_ERR_ARGUMENT, err, "%zu bytes are too many for MPI", bytes);
-    TRY_MPI(MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD),
+    TRY_MPI(r,
+            MPI_Allgather(in_place ? MPI_IN_PLACE : mine, (int)bytes, MPI_BYTE, all, (int)bytes,
+                          MPI_BYTE, MPI_COMM_WORLD),
             "gathering", err);
     return CN_OK;
 }
 
 static cn_status broadcast(cn_peers *peers, int root, void *block, size_t bytes, cn_error *err)
 {
-    (void)peers;
+    ranks *r = (ranks *)peers;
     CN_FAIL_IF(bytes > INT_MAX, CN_ERR_ARGUMENT, err, "%zu bytes are too many for MPI", bytes);
-    TRY_MPI(MPI_Bcast(block, (int)bytes, MPI_BYTE, root, MPI_COMM_WORLD), "broadcasting", err);
+    TRY_MPI(r, MPI_Bcast(block, (int)bytes, MPI_BYTE, root, MPI_COMM_WORLD), "broadcasting", err);
     return CN_OK;
 }
 
 static void destroy(cn_peers *peers)
 {
     ranks *r = (ranks *)peers;
-    MPI_Finalize();
+    if (r->broken) /* to finalise would be to wait for them */
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    else
+        MPI_Finalize();
     free(r->sent);
     free(r->taken);
     free(r);
@@ -101,14 +111,15 @@ static void destroy(cn_peers *peers)
 
 /* A rank that is bound to some cores has them to itself; one that is not shares the machine's with
  * the others there. */
-static cn_status count_cores(int *cores, cn_error *err)
+static cn_status count_cores(ranks *r, int *cores, cn_error *err)
 {
     MPI_Comm machine;
     int neighbours = 1;
-    TRY_MPI(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
+    TRY_MPI(r,
+            MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
             "counting", err);
-    TRY_MPI(MPI_Comm_size(machine, &neighbours), "counting", err);
-    TRY_MPI(MPI_Comm_free(&machine), "counting", err);
+    TRY_MPI(r, MPI_Comm_size(machine, &neighbours), "counting", err);
+    TRY_MPI(r, MPI_Comm_free(&machine), "counting", err);
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     cpu_set_t set;
     const int allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)online;
@@ -121,12 +132,12 @@ static cn_status count_cores(int *cores, cn_error *err)
 
 static cn_status begin(ranks *r, int *cores, cn_error *err)
 {
-    TRY_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "beginning", err);
-    TRY_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &r->peers.rank), "beginning", err);
-    TRY_MPI(MPI_Comm_size(MPI_COMM_WORLD, &r->peers.size), "beginning", err);
+    TRY_MPI(r, MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "beginning", err);
+    TRY_MPI(r, MPI_Comm_rank(MPI_COMM_WORLD, &r->peers.rank), "beginning", err);
+    TRY_MPI(r, MPI_Comm_size(MPI_COMM_WORLD, &r->peers.size), "beginning", err);
     CN_FAIL_IF(r->peers.size > CN_MAX_RANKS, CN_ERR_ARGUMENT, err,
                "%d ranks; there may be %d at most", r->peers.size, CN_MAX_RANKS);
-    return count_cores(cores, err);
+    return count_cores(r, cores, err);
 }
 
 cn_status cn_ranks_open(cn_peers **out, int *cores, cn_error *err)

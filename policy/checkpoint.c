@@ -4,7 +4,7 @@
 #include "policy/internal.h"
 
 /* The places of loop_state.counts and .numbers. */
-enum { STEPS, NEXT_EVALUATION, BEST_SUCCESSES, BEST_EPISODES, COUNTS };
+enum { STEPS, NEXT_EVALUATION, BEST_SUCCESSES, BEST_EPISODES, RANKS, COUNTS };
 enum { SECONDS, BEST_RETURN, NUMBERS };
 
 typedef struct loop_state {
@@ -28,16 +28,20 @@ cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_learn
         .counts = {[STEPS] = where->steps,
                    [NEXT_EVALUATION] = where->next_evaluation,
                    [BEST_SUCCESSES] = where->best.successes,
-                   [BEST_EPISODES] = where->has_best ? where->best.episodes : 0},
+                   [BEST_EPISODES] = where->has_best ? where->best.episodes : 0,
+                   [RANKS] = where->ranks},
         .numbers = {[SECONDS] = where->seconds, [BEST_RETURN] = where->best.return_mean},
     };
     cn_tensor_view views[TENSORS];
-    learner->pack(learner);
+    CN_TRY(learner->pack(learner, err));
     const int count = views_of(&s, learner, views);
+    if (!path)
+        return CN_OK;
     return cn_policy_write(policy, path, views, count, err);
 }
 
-static cn_status read_state(const char *path, cn_learner *learner, loop_state *s, cn_error *err)
+static cn_status read_state(const char *path, cn_learner *learner, int ranks, loop_state *s,
+                            cn_error *err)
 {
     cn_safetensors *file = NULL;
     cn_tensor_view want[TENSORS];
@@ -47,20 +51,28 @@ static cn_status read_state(const char *path, cn_learner *learner, loop_state *s
     if (!cn_safetensors_find(file, want[0].name))
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err, "%s: a policy, but no checkpoint of a training run",
                         path);
-    for (int i = 0; i < count; i++) /* the memory is the loop's and the learner's own: not const */
+    for (int i = 0; i < count; i++) {
+        /* the memory is the loop's and the learner's own: not const */
         CN_TRY_CLEANUP(cn_policy_read_tensor(path, file, &want[i], (void *)want[i].data, err));
+        if (s->counts[RANKS] != ranks) /* the learner's shapes would say it less clearly */
+            CN_FAIL_CLEANUP(CN_ERR_MISMATCH, err,
+                            "%s is of a run on %lld rank(s), and these are %d; go on with as many, "
+                            "as in mpirun -n %lld",
+                            path, (long long)s->counts[RANKS], ranks, (long long)s->counts[RANKS]);
+    }
 cleanup:
     cn_safetensors_close(&file);
     return status;
 }
 
-cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, cn_checkpoint *where,
-                                cn_error *err)
+cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, int ranks,
+                                cn_checkpoint *where, cn_error *err)
 {
     loop_state s = {0};
-    CN_TRY(read_state(path, learner, &s, err));
+    CN_TRY(read_state(path, learner, ranks, &s, err));
     CN_TRY(learner->unpack(learner, err));
     *where = (cn_checkpoint){
+        .ranks = ranks,
         .steps = s.counts[STEPS],
         .next_evaluation = s.counts[NEXT_EVALUATION],
         .seconds = s.numbers[SECONDS],

@@ -13,6 +13,7 @@
 
 /* Where the training loop stands. */
 typedef struct cn_checkpoint {
+    int ranks;               /* that train together; 1: a process on its own */
     int64_t steps;           /* environment steps done */
     int64_t next_evaluation; /* at this many */
     double seconds;          /* spent so far, over all parts of the run */
@@ -20,16 +21,21 @@ typedef struct cn_checkpoint {
     cn_evaluation best; /* of best.safetensors: episodes, successes, return_mean */
 } cn_checkpoint;
 
-/* Ends all episodes and writes the file atomically. @return CN_ERR_IO, CN_ERR_MEMORY,
+/* Ends all episodes and writes the file atomically. With several ranks all of them call it, and
+ * rank 0 writes.
+ * @param path  NULL on the other ranks
+ * @return CN_ERR_IO, CN_ERR_MEMORY,
  * CN_ERR_CHECKSUM (a frozen column has changed); the checkpoint that was there is then intact. */
 cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_learner *learner,
                              const cn_checkpoint *where, cn_error *err);
 
-/* Puts the learner where it was. Its policy is the one that cn_policy_load read from the same file;
- * configuration and environments are those of the run.
- * @return CN_ERR_FORMAT (a policy file, but no checkpoint, or another algorithm's), CN_ERR_SHAPE
+/* Puts the learner where it was, every rank by itself. Its policy is the one that cn_policy_load
+ * read from the same file; configuration and environments are those of the run.
+ * @param ranks  that go on together: as many as before
+ * @return CN_ERR_FORMAT (a policy file, but no checkpoint, or another algorithm's),
+ *         CN_ERR_MISMATCH (of another number of ranks), CN_ERR_SHAPE
  *         (of another number of environments or parameters), and what reading fails with. */
-cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, cn_checkpoint *where,
-                                cn_error *err);
+cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, int ranks,
+                                cn_checkpoint *where, cn_error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* Evaluation over a fixed number of shards: shard s runs the episodes s, s + S, s + 2 S, ... */
+/* Evaluation over a fixed number of shards: of R ranks with S shards each, shard s of rank r runs
+ * the episodes s R + r, (s + S) R + r, (s + 2 S) R + r, ... */
 #include "policy/evaluate.h"
 
 #include <math.h>
@@ -28,6 +29,7 @@ typedef struct shard {
 struct cn_evaluator {
     cn_policy *policy;
     cn_pool *pool;
+    cn_peers *peers; /* NULL: alone */
     int shards;
     shard shard[CN_SHARDS];
     /* of the run under way */
@@ -123,6 +125,11 @@ static cn_status run_episode(const cn_evaluator *e, shard *sh, long number, epis
     return CN_OK;
 }
 
+void cn_evaluator_share(cn_evaluator *e, cn_peers *peers)
+{
+    e->peers = peers;
+}
+
 void cn_evaluator_watch(cn_evaluator *e, cn_evaluation_watch *watch, void *ctx)
 {
     e->watch = watch;
@@ -144,7 +151,8 @@ static void run_shard(void *ctx, int s)
     shard *sh = &e->shard[s];
     sh->compared = sh->different = 0;
     sh->status = CN_OK;
-    for (long n = s; n < e->episodes && sh->status == CN_OK; n += e->shards) {
+    const long ranks = cn_peers_size(e->peers), first = s * ranks + cn_peers_rank(e->peers);
+    for (long n = first; n < e->episodes && sh->status == CN_OK; n += e->shards * ranks) {
         if (e->stop && atomic_load(e->stop))
             sh->status = cn_error_set(&sh->error, CN_ERR_CANCELLED, __FILE__, __LINE__,
                                       "stopped after %ld of %ld episodes", n, e->episodes);
@@ -193,6 +201,26 @@ static void summarise(const cn_evaluator *e, cn_evaluation *out)
     }
 }
 
+/* Gives this rank's results to all and takes theirs. */
+static cn_status share_results(cn_evaluator *e, cn_error *err)
+{
+    const long ranks = cn_peers_size(e->peers), rank = cn_peers_rank(e->peers);
+    const long each = (e->episodes + ranks - 1) / ranks; /* at most */
+    if (ranks == 1)
+        return CN_OK;
+    episode_result *all = calloc((size_t)(ranks * each), sizeof *all);
+    CN_FAIL_IF(!all, CN_ERR_MEMORY, err, "no memory for %ld episodes", e->episodes);
+    episode_result *mine = all + rank * each;
+    for (long n = rank; n < e->episodes; n += ranks)
+        mine[n / ranks] = e->results[n];
+    const cn_status status =
+        e->peers->gather(e->peers, mine, (size_t)each * sizeof *mine, all, err);
+    for (long n = 0; n < e->episodes && status == CN_OK; n++)
+        e->results[n] = all[n % ranks * each + n / ranks];
+    free(all);
+    return status;
+}
+
 cn_status cn_evaluator_run(cn_evaluator *e, long episodes, uint64_t seed, const atomic_bool *stop,
                            cn_evaluation *out, cn_error *err)
 {
@@ -211,6 +239,9 @@ cn_status cn_evaluator_run(cn_evaluator *e, long episodes, uint64_t seed, const 
         if (status != CN_OK && err)
             *err = e->shard[s].error;
     }
+    status = cn_peers_agree(e->peers, status, err);
+    if (status == CN_OK)
+        status = share_results(e, err);
     if (status == CN_OK)
         summarise(e, out);
     free(e->results);

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "policy/peers.h"
 #include "policy/rollout.h"
 
 typedef struct cn_evaluation {
@@ -39,11 +40,15 @@ cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int co
 typedef void cn_evaluation_watch(void *ctx, long ended, long successes, long episodes);
 void cn_evaluator_watch(cn_evaluator *evaluator, cn_evaluation_watch *watch, void *ctx);
 
+/* Divides the episodes of every run among ranks, which all then learn all results.
+ * @param peers  borrowed; NULL: no more */
+void cn_evaluator_share(cn_evaluator *evaluator, cn_peers *peers);
+
 /* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone.
  * @param stop  NULL, or ends the evaluation after the episodes under way when true:
  *              CN_ERR_CANCELLED
- * @return also CN_ERR_ARGUMENT (episodes < 1), CN_ERR_MEMORY, and what an environment failed with
- */
+ * @return also CN_ERR_ARGUMENT (episodes < 1), CN_ERR_MEMORY, and what an environment failed with,
+ * on any rank */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, long episodes, uint64_t seed,
                            const atomic_bool *stop, cn_evaluation *out, cn_error *err);
 

@@ -6,6 +6,10 @@
 cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err)
 {
     *out = NULL;
+    const int ranks = cn_peers_size(setup->peers);
+    CN_FAIL_IF(ranks > 1 && setup->config->algorithm != CN_PPO, CN_ERR_ARGUMENT, err,
+               "only ppo learns on several ranks, and these are %d; start this run without mpirun",
+               ranks);
     switch (setup->config->algorithm) {
     case CN_PPO:
         return cn_ppo_learner_create(setup, out, err);

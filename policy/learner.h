@@ -3,6 +3,7 @@
 #ifndef CN_POLICY_LEARNER_H
 #define CN_POLICY_LEARNER_H
 
+#include "policy/peers.h"
 #include "policy/rollout.h"
 #include "policy/train_config.h"
 #include "tensor/safetensors.h"
@@ -16,12 +17,13 @@ typedef struct cn_metric {
     double value;    /* of the last iteration; NaN: there is none yet */
 } cn_metric;
 
-/* What an iteration brought. */
+/* What an iteration brought, on all ranks together. */
 typedef struct cn_learner_step {
     int64_t steps;              /* environment steps taken */
     cn_episode_totals episodes; /* that ended */
     /* Where the thread time of the iteration went, as fractions of threads x its duration:
-     * environments, network, update, and waiting for the slowest shard. They add up to 1. */
+     * environments, network, update, and waiting for the slowest shard. They add up to 1. Of this
+     * rank; an update waits for the other ranks. */
     double environments, inference, update, idle;
 } cn_learner_step;
 
@@ -30,7 +32,7 @@ struct cn_learner {
     /* Collects and learns. Allocates nothing (environments aside).
      * @param progress  0 at the start of the run .. 1 at its end, for the schedules
      * @return what an environment failed with; CN_ERR_PHYSICS when a loss is not finite, and the
-     *         policy is then not to be used. */
+     *         policy is then not to be used. All ranks return the same. */
     cn_status (*iterate)(cn_learner *learner, double progress, cn_learner_step *step,
                          cn_error *err);
 
@@ -40,11 +42,12 @@ struct cn_learner {
 
     /* Everything its future depends on beside the policy's parameters, as tensors in memory that
      * the learner owns: names begin with "trainer/". `pack` ends all episodes and fills that
-     * memory; the tensors are then written to a checkpoint. When a run is resumed they are filled
-     * from one, and `unpack` makes the learner go on from there.
+     * memory, on rank 0 with every rank's; the tensors are then written to a checkpoint. When a run
+     * is resumed they are filled from one on every rank, and `unpack` makes the learner go on from
+     * there.
      * @return how many, CN_MAX_STATE_TENSORS at most */
     int (*state)(cn_learner *learner, cn_tensor_view *out);
-    void (*pack)(cn_learner *learner);
+    cn_status (*pack)(cn_learner *learner, cn_error *err);
     cn_status (*unpack)(cn_learner *learner, cn_error *err);
 
     void (*destroy)(cn_learner *learner); /* frees learner */
@@ -58,12 +61,14 @@ typedef struct cn_learner_setup {
     uint64_t seed;
     cn_make_env *make_env;
     void *make_env_ctx;
-    cn_pool *pool; /* borrowed */
+    cn_pool *pool;   /* borrowed */
+    cn_peers *peers; /* borrowed; NULL: alone */
 } cn_learner_setup;
 
 /* Makes the learner that config->algorithm names, and its environments.
- * @return CN_ERR_ARGUMENT (settings that don't go together), CN_ERR_MISMATCH (an environment that
- *         the policy was not made for), CN_ERR_MEMORY, and whatever `make_env` fails with. */
+ * @return CN_ERR_ARGUMENT (settings that don't go together, or not with other ranks),
+ * CN_ERR_MISMATCH (an environment that the policy was not made for), CN_ERR_MEMORY, and whatever
+ * `make_env` fails with. */
 cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err);
 
 /* Destroys and nulls; NULL and a second call do nothing. */

@@ -54,6 +54,28 @@ void cn_normalizer_update(cn_normalizer *n, const float *x, int rows, int stride
     }
 }
 
+void cn_normalizer_merge(cn_normalizer *n, double count, const double *mean, const double *square)
+{
+    if (!(count > 0.0))
+        return;
+    const double before = n->count, share = count / (before + count);
+    n->count += count;
+    for (int i = 0; i < n->size; i++) {
+        const double delta = mean[i] - n->mean[i];
+        n->mean[i] += delta * share;
+        n->square[i] += square[i] + delta * delta * before * share;
+    }
+}
+
+void cn_normalizer_empty(cn_normalizer *n)
+{
+    const size_t size = (size_t)n->size;
+    n->count = 0.0;
+    memset(n->mean, 0, size * sizeof *n->mean);
+    memset(n->square, 0, size * sizeof *n->square);
+    cn_normalizer_refresh(n);
+}
+
 void cn_normalizer_refresh(cn_normalizer *n)
 {
     for (int i = 0; i < n->size; i++) {

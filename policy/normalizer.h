@@ -25,7 +25,11 @@ void cn_normalizer_copy(cn_normalizer *to, const cn_normalizer *from); /* equal 
 /* Takes in `rows` samples, x [rows, stride]; what apply does changes only at cn_normalizer_refresh.
  */
 void cn_normalizer_update(cn_normalizer *n, const float *x, int rows, int stride);
+/* Takes in samples of which only count, mean and sum of squared deviations are known, [size] each
+ * (Chan, Golub & LeVeque 1979). */
+void cn_normalizer_merge(cn_normalizer *n, double count, const double *mean, const double *square);
 void cn_normalizer_refresh(cn_normalizer *n);
+void cn_normalizer_empty(cn_normalizer *n); /* has seen nothing: the identity */
 
 /* y[i] = clip((x[i] - mean) / std): one sample. */
 void cn_normalizer_apply(const cn_normalizer *n, const float *x, float *y);

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tensor/rng.h"
+
 void cn_peers_destroy(cn_peers **peers)
 {
     if (*peers)
@@ -19,6 +21,15 @@ int cn_peers_rank(const cn_peers *peers)
 int cn_peers_size(const cn_peers *peers)
 {
     return peers ? peers->size : 1;
+}
+
+uint64_t cn_peers_seed(const cn_peers *peers, uint64_t seed)
+{
+    if (cn_peers_rank(peers) == 0)
+        return seed;
+    cn_rng rng = cn_rng_make(seed, UINT64_C(0x72616e6b) << 32 | (uint64_t)peers->rank);
+    const uint64_t high = cn_rng_u32(&rng);
+    return high << 32 | cn_rng_u32(&rng);
 }
 
 cn_status cn_peers_agree(cn_peers *peers, cn_status mine, cn_error *err)

@@ -25,7 +25,7 @@ struct cn_peers {
     /* block[i] becomes the sum of all ranks' block[i], added in the order of the ranks. */
     cn_status (*sum)(cn_peers *peers, float *block, size_t count, cn_error *err);
 
-    /* @param mine  [bytes]
+    /* @param mine  [bytes]; may be this rank's place in `all`
      * @param all   [size, bytes] out: every rank's, in their order */
     cn_status (*gather)(cn_peers *peers, const void *mine, size_t bytes, void *all, cn_error *err);
 
@@ -41,6 +41,9 @@ void cn_peers_destroy(cn_peers **peers);
 /* What a process on its own is, too: rank 0 of 1. */
 int cn_peers_rank(const cn_peers *peers);
 int cn_peers_size(const cn_peers *peers);
+
+/* The seed of this rank's environments and choices; rank 0 has the run's own. */
+uint64_t cn_peers_seed(const cn_peers *peers, uint64_t seed);
 
 /* A failure of one is a failure of all: they return the status of the first rank that failed, with
  * its message and its number. */

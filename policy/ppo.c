@@ -7,14 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/exchange.h"
+
 #define REWARD_CLIP       10.0 /* of scaled rewards */
 #define ADVANTAGE_EPSILON 1e-8
 #define RATE_FACTOR       1.5 /* kl_target's */
 #define RATE_LOW          1e-5
 #define RATE_HIGH         1e-2
-#define TARGETS           4 /* old log-prob, advantage, return, old value */
+#define CHECK_EVERY       100 /* updates: ranks compare their parameters */
+#define TARGETS           4   /* old log-prob, advantage, return, old value */
 
-/* Sums over the rows of a minibatch. */
+/* Sums or means over the rows of a minibatch. */
 typedef struct loss_sums {
     double loss, entropy, kl, clipped, value_error;
 } loss_sums;
@@ -50,6 +53,8 @@ struct cn_ppo {
     const cn_rollout *rollout; /* of the update under way */
     const int *batch;          /* rows of the minibatch under way */
     double advantage_mean, advantage_scale;
+    cn_exchange *exchange;            /* NULL: alone */
+    cn_normalizer seen, seen_returns; /* with other ranks: of this rank's rollout */
 };
 
 /* ---- Creation ---- */
@@ -177,8 +182,26 @@ void cn_ppo_destroy(cn_ppo **ppo)
     free(p->discounted_step);
     free(p->raw_input);
     cn_normalizer_destroy(&p->reward_stats);
+    cn_normalizer_destroy(&p->seen);
+    cn_normalizer_destroy(&p->seen_returns);
+    cn_exchange_destroy(&p->exchange);
     free(p);
     *ppo = NULL;
+}
+
+cn_status cn_ppo_join(cn_ppo *ppo, cn_peers *peers, cn_error *err)
+{
+    if (cn_peers_size(peers) == 1)
+        return CN_OK;
+    const int inputs = cn_policy_normalizer(ppo->policy, ppo->column)->size;
+    CN_TRY(cn_normalizer_create(inputs, &ppo->seen, err));
+    CN_TRY(cn_normalizer_create(1, &ppo->seen_returns, err));
+    return cn_exchange_create(peers, cn_policy_params(ppo->policy), inputs, &ppo->exchange, err);
+}
+
+cn_status cn_ppo_check(cn_ppo *ppo, cn_error *err)
+{
+    return ppo->exchange ? cn_exchange_check(ppo->exchange, ppo->adam.step, err) : CN_OK;
 }
 
 /* ---- Stopping and going on ---- */
@@ -238,11 +261,13 @@ void cn_gae(const float *reward, const float *value, const float *bootstrap,
     }
 }
 
-/* Takes the rollout's discounted returns into the running variance; returns 1 / their std. */
-static double update_reward_scale(cn_ppo *ppo, const cn_rollout *r)
+/* Takes the rollout's discounted returns into the running variance. @param scale  1 / their std */
+static cn_status update_reward_scale(cn_ppo *ppo, const cn_rollout *r, double *scale, cn_error *err)
 {
+    cn_normalizer *stats = ppo->exchange ? &ppo->seen_returns : &ppo->reward_stats;
+    *scale = 1.0;
     if (!ppo->config.normalize_reward)
-        return 1.0;
+        return CN_OK;
     for (int n = 0; n < r->N; n++) {
         const float *reward = r->reward + (size_t)n * (size_t)r->T;
         const unsigned char *end = r->end + (size_t)n * (size_t)r->T;
@@ -253,10 +278,13 @@ static double update_reward_scale(cn_ppo *ppo, const cn_rollout *r)
             if (end[t])
                 ppo->discounted[n] = 0.0f;
         }
-        cn_normalizer_update(&ppo->reward_stats, ppo->discounted_step, r->T, 1);
+        cn_normalizer_update(stats, ppo->discounted_step, r->T, 1);
     }
+    if (ppo->exchange)
+        CN_TRY(cn_exchange_moments(ppo->exchange, stats, &ppo->reward_stats, err));
     cn_normalizer_refresh(&ppo->reward_stats);
-    return (double)ppo->reward_stats.scale[0];
+    *scale = (double)ppo->reward_stats.scale[0];
+    return CN_OK;
 }
 
 static void compute_advantages(cn_ppo *ppo, const cn_rollout *r, double scale)
@@ -342,37 +370,67 @@ static void learn_shard(void *ctx, int s)
     cn_graph_backward(sh->graph, sh->loss, 1.0f / (float)ppo->minibatch);
 }
 
-/* One Adam step on ppo->batch; adds its means to stats. */
-static void learn_minibatch(cn_ppo *ppo, cn_ppo_stats *stats)
+static loss_sums means_of_minibatch(const cn_ppo *ppo)
+{
+    const double rows = ppo->minibatch;
+    loss_sums means = {0};
+    for (int s = 0; s < ppo->shards; s++) {
+        const loss_sums *sums = &ppo->shard[s].sums;
+        means.loss += sums->loss / rows;
+        means.entropy += sums->entropy / rows;
+        means.kl += sums->kl / rows;
+        means.clipped += sums->clipped / rows;
+        means.value_error += sums->value_error / rows;
+    }
+    return means;
+}
+
+/* Gradients and means become those of all ranks' minibatches. */
+static cn_status exchange_means(cn_ppo *ppo, loss_sums *m, cn_error *err)
+{
+    double numbers[] = {m->loss, m->entropy, m->kl, m->clipped, m->value_error};
+    CN_TRY(cn_exchange_means(ppo->exchange, numbers, 5, err));
+    *m = (loss_sums){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
+    return CN_OK;
+}
+
+/* One Adam step on ppo->batch; adds its means to stats. Whatever is decided by these means is
+ * decided alike on all ranks. */
+static cn_status learn_minibatch(cn_ppo *ppo, cn_ppo_stats *stats, cn_error *err)
 {
     cn_params *params = cn_policy_params(ppo->policy);
     measure_advantages(ppo);
     cn_pool_run(ppo->pool, ppo->shards, learn_shard, ppo);
     cn_grads_reduce(params, ppo->grads, ppo->shards);
+    loss_sums means = means_of_minibatch(ppo);
+    if (ppo->exchange)
+        CN_TRY(exchange_means(ppo, &means, err));
     stats->grad_norm += cn_grads_clip(params, ppo->config.max_grad_norm);
     cn_adam_update(&ppo->adam, params);
-    for (int s = 0; s < ppo->shards; s++) {
-        const loss_sums *sums = &ppo->shard[s].sums;
-        stats->loss += sums->loss / ppo->minibatch;
-        stats->entropy += sums->entropy / ppo->minibatch;
-        stats->kl += sums->kl / ppo->minibatch;
-        stats->clip_fraction += sums->clipped / ppo->minibatch;
-        stats->value_error += sums->value_error / ppo->minibatch;
-    }
+    stats->loss += means.loss;
+    stats->entropy += means.entropy;
+    stats->kl += means.kl;
+    stats->clip_fraction += means.clipped;
+    stats->value_error += means.value_error;
+    return ppo->adam.step % CHECK_EVERY == 0 ? cn_ppo_check(ppo, err) : CN_OK;
 }
 
 /* What the normaliser learns is what the column sees, before normalisation. */
-static void update_normalizer(cn_ppo *ppo, const cn_rollout *r)
+static cn_status update_normalizer(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
 {
     if (!ppo->config.normalize_observation)
-        return;
-    cn_normalizer *n = cn_policy_normalizer(ppo->policy, ppo->column);
+        return CN_OK;
+    cn_normalizer *all = cn_policy_normalizer(ppo->policy, ppo->column);
+    cn_normalizer *n = ppo->exchange ? &ppo->seen : all;
     for (int row = 0; row < ppo->rows; row++) {
         cn_policy_gather(ppo->policy, ppo->column, r->observation + (size_t)row * (size_t)r->O,
                          ppo->raw_input);
         cn_normalizer_update(n, ppo->raw_input, 1, r->I);
     }
-    cn_normalizer_refresh(n);
+    if (ppo->exchange)
+        CN_TRY(cn_exchange_moments(ppo->exchange, n, all, err));
+    cn_normalizer_refresh(all);
+    return CN_OK;
 }
 
 static void apply_schedules(cn_ppo *ppo, double progress, cn_ppo_stats *stats)
@@ -390,16 +448,17 @@ static void apply_schedules(cn_ppo *ppo, double progress, cn_ppo_stats *stats)
 }
 
 /* One pass over the rows in a new order. */
-static void learn_epoch(cn_ppo *ppo, cn_ppo_stats *stats)
+static cn_status learn_epoch(cn_ppo *ppo, cn_ppo_stats *stats, cn_error *err)
 {
     const double before = stats->kl;
     cn_rng_shuffle(&ppo->rng, ppo->order, ppo->rows);
     for (int m = 0; m < ppo->config.minibatches; m++) {
         ppo->batch = ppo->order + m * ppo->minibatch;
-        learn_minibatch(ppo, stats);
+        CN_TRY(learn_minibatch(ppo, stats, err));
     }
     stats->kl_last = (stats->kl - before) / (double)ppo->config.minibatches;
     stats->epochs++;
+    return CN_OK;
 }
 
 /* The next update's learning rate, by how far this one went. */
@@ -417,7 +476,8 @@ static void follow_kl(cn_ppo *ppo, double kl)
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_ppo_stats *stats,
                         cn_error *err)
 {
-    *stats = (cn_ppo_stats){.reward_scale = update_reward_scale(ppo, r)};
+    *stats = (cn_ppo_stats){.exchange = NAN};
+    CN_TRY(update_reward_scale(ppo, r, &stats->reward_scale, err));
     compute_advantages(ppo, r, stats->reward_scale);
     ppo->rollout = r;
     apply_schedules(ppo, progress, stats);
@@ -425,7 +485,7 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_pp
         ppo->order[i] = i;
     const double kl_stop = ppo->config.kl_stop > 0.0 ? ppo->config.kl_stop : INFINITY;
     do
-        learn_epoch(ppo, stats);
+        CN_TRY(learn_epoch(ppo, stats, err));
     while (stats->epochs < ppo->config.epochs && stats->kl_last <= kl_stop);
     follow_kl(ppo, stats->kl_last);
     const double updates = (double)(stats->epochs * ppo->config.minibatches);
@@ -433,7 +493,9 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_pp
                              &stats->clip_fraction, &stats->value_error, &stats->grad_norm};
     for (size_t i = 0; i < sizeof means / sizeof means[0]; i++)
         *means[i] /= updates;
-    update_normalizer(ppo, r);
+    if (ppo->exchange)
+        stats->exchange = cn_exchange_seconds(ppo->exchange) / updates;
+    CN_TRY(update_normalizer(ppo, r, err));
     CN_FAIL_IF(
         !isfinite(stats->loss) || !isfinite(stats->grad_norm), CN_ERR_PHYSICS, err,
         "the loss is not finite any more (loss %g, gradient norm %g): lower learning_rate, or "

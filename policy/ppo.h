@@ -6,6 +6,7 @@
 #ifndef CN_POLICY_PPO_H
 #define CN_POLICY_PPO_H
 
+#include "policy/peers.h"
 #include "policy/rollout.h"
 #include "policy/train_config.h"
 #include "tensor/optim.h"
@@ -24,7 +25,8 @@ typedef struct cn_ppo_stats {
     double kl_last;       /* kl, over the last epoch alone */
     double learning_rate;
     double entropy_weight;
-    int epochs; /* fewer than configured when kl_stop ended it */
+    int epochs;      /* fewer than configured when kl_stop ended it */
+    double exchange; /* s a minibatch, with other ranks, waiting for them included; NaN: alone */
 } cn_ppo_stats;
 
 /* @param policy   borrowed; `column` is trained, its earlier columns should be frozen
@@ -36,6 +38,16 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
                         cn_error *err);
 void cn_ppo_destroy(cn_ppo **ppo);
 
+/* Learns together with other ranks from now on: gradients are the means of all ranks' minibatches,
+ * reward scale and normaliser know all ranks' rollouts, and all ranks hold the same parameters.
+ * Advantages are normalised within each rank's own minibatch.
+ * @param peers  borrowed; NULL or of size 1: alone */
+cn_status cn_ppo_join(cn_ppo *ppo, cn_peers *peers, cn_error *err);
+
+/* Whether all ranks hold the same parameters. @return CN_ERR_CHECKSUM when not; they also look
+ * every hundred updates. */
+cn_status cn_ppo_check(cn_ppo *ppo, cn_error *err);
+
 /* Learns from a rollout: scales rewards, computes advantages, takes epochs x minibatches Adam
  * steps, and then takes the rollout's observations into the column's normaliser. Allocates nothing.
  * After an epoch whose mean KL is above kl_stop the update takes no more steps. With kl_target the
@@ -43,7 +55,9 @@ void cn_ppo_destroy(cn_ppo **ppo);
  * multiplied by 1.5 after one with less than half, within 1e-5 to 1e-2, as in rsl_rl (its
  * algorithms/ppo.py, there after every minibatch).
  * @param progress  0 at the start of the run .. 1 at its end, for the schedules
- * @return CN_ERR_PHYSICS when the loss is not finite; the policy is then not to be used. */
+ * @return CN_ERR_PHYSICS when the loss is not finite; the policy is then not to be used.
+ *         With other ranks, on all of them: CN_ERR_CHECKSUM when their parameters differ, and what
+ *         exchanging fails with. */
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,
                         cn_ppo_stats *stats, cn_error *err);
 

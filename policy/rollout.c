@@ -300,6 +300,14 @@ static void run_shard_task(void *ctx, int s)
     c->shard[s].status = run_shard(c, &c->shard[s]);
 }
 
+void cn_episode_totals_add(cn_episode_totals *sum, const cn_episode_totals *more)
+{
+    sum->episodes += more->episodes;
+    sum->successes += more->successes;
+    sum->return_sum += more->return_sum;
+    sum->length_sum += more->length_sum;
+}
+
 cn_status cn_collector_run(cn_collector *c, cn_episode_totals *totals, cn_error *err)
 {
     for (int n = 0; n < c->rollout.N; n++)
@@ -315,12 +323,7 @@ cn_status cn_collector_run(cn_collector *c, cn_episode_totals *totals, cn_error 
     }
     c->started = true;
     *totals = (cn_episode_totals){0};
-    for (int n = 0; n < c->rollout.N; n++) {
-        const cn_episode_totals *one = &c->slots[n].totals;
-        totals->episodes += one->episodes;
-        totals->successes += one->successes;
-        totals->return_sum += one->return_sum;
-        totals->length_sum += one->length_sum;
-    }
+    for (int n = 0; n < c->rollout.N; n++)
+        cn_episode_totals_add(totals, &c->slots[n].totals);
     return CN_OK;
 }

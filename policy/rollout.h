@@ -39,6 +39,7 @@ typedef struct cn_episode_totals {
     double return_sum;
     double length_sum; /* steps */
 } cn_episode_totals;
+void cn_episode_totals_add(cn_episode_totals *sum, const cn_episode_totals *more);
 
 typedef struct cn_collector cn_collector;
 

@@ -30,11 +30,13 @@ typedef struct cn_train_job {
     int threads;        /* >= 1 */
     const char *folder; /* exists; receives last.safetensors, best.safetensors,
                                       checkpoint.safetensors, events.* */
+    cn_peers *peers;    /* borrowed; NULL: alone. Rank 0 writes the folder and all read it; steps
+                           count all ranks, config's envs are those of each */
     bool resume;        /* go on from folder/checkpoint.safetensors, which is where the
                            policy was loaded from */
     cn_make_env *make_env;
     void *make_env_ctx;
-    const atomic_bool *stop; /* NULL, or true: finish the iteration, save, return */
+    const atomic_bool *stop; /* NULL, or true on any rank: finish the iteration, save, return */
     void (*progress)(void *ctx, const cn_train_progress *progress); /* after each iteration */
     void *progress_ctx;
 } cn_train_job;
@@ -47,8 +49,9 @@ typedef struct cn_train_report {
     cn_evaluation best;
 } cn_train_report;
 
-/* The policy in memory ends as the last one trained. A run that was killed and resumed, any number
- * of times, ends with the same bits as one that was not.
+/* The policy in memory ends as the last one trained, on every rank; all ranks return the same.
+ * A run that was killed and resumed, any number of times, ends with the same bits as one that was
+ * not.
  * @return what went wrong: an environment, the disk, a loss that is not finite. last.safetensors
  * and best.safetensors are then those written before. */
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err);

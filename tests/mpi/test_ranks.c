@@ -20,6 +20,17 @@ static void test_open(void)
         CU_ASSERT_EQUAL(all[r], r);
 }
 
+static void test_gather_in_place(void)
+{
+    double all[64][3] = {{0}};
+    for (int i = 0; i < 3; i++)
+        all[peers->rank][i] = 10.0 * peers->rank + i;
+    CN_ASSERT_OK(peers->gather(peers, all[peers->rank], sizeof all[0], all, &err));
+    for (int r = 0; r < peers->size; r++)
+        for (int i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(all[r][i], 10.0 * r + i);
+}
+
 /* Number i of rank r: of very different sizes, so that another order of adding gives other bits. */
 static float number(int r, size_t i)
 {
@@ -106,6 +117,6 @@ static void test_close(void)
     cn_peers_destroy(&peers);
 }
 
-CN_TEST_MAIN("mpi.ranks", T(test_open), T(test_sums_are_made_in_order), T(test_order_matters),
+CN_TEST_MAIN("mpi.ranks", T(test_open), T(test_gather_in_place), T(test_sums_are_made_in_order), T(test_order_matters),
              T(test_broadcast_from_each), T(test_too_long), T(test_the_last_one_fails),
              T(test_close))

@@ -86,7 +86,7 @@ static void check_state(cn_algorithm algorithm)
     setting_create(&a, algorithm);
     setting_create(&b, algorithm);
     iterate(&a, 2);
-    a.learner->pack(a.learner);
+    CN_ASSERT_OK(a.learner->pack(a.learner, &err));
     const int count = a.learner->state(a.learner, from);
     CU_ASSERT_TRUE(count > 0 && count <= CN_MAX_STATE_TENSORS);
     CU_ASSERT_EQUAL_FATAL(b.learner->state(b.learner, to), count);
