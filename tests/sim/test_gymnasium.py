@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -104,9 +105,13 @@ def main():
     import numpy
     warnings.filterwarnings("ignore")
     gymnasium.logger.min_level = gymnasium.logger.ERROR
-    for task, name, control in TASKS:
-        compare(gymnasium, mujoco, numpy, sys.argv[1], task, name, control)
-        check_resets(gymnasium, numpy, sys.argv[1], task, name)
+    build = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # MuJoCo's Python binding writes its warnings into the working directory
+        for task, name, control in TASKS:
+            compare(gymnasium, mujoco, numpy, build, task, name, control)
+            check_resets(gymnasium, numpy, build, task, name)
+        os.chdir(SOURCE)
 
 
 if __name__ == "__main__":
