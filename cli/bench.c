@@ -1,82 +1,61 @@
-/* colonnade bench: measurements of the program itself, both sides of each in the same run. */
-#include <dirent.h>
+/* colonnade bench: finds the benchmark and hands over; and what the benchmarks share. */
+#include "cli/bench.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/pool.h"
-#include "cli/cli.h"
-#include "cli/learning.h"
-#include "cli/place.h"
-#include "sim/physics.h"
 
-/* Training iterations that are measured, after those that warm up; after each, bare physics runs.
- */
-#define WARM_UP  2
-#define MEASURED 15
-
-static const char *const names[] = {"NAME", "TASK", NULL};
-static const cli_usage usage = {
-    .synopsis = "colonnade bench train TASK [--threads T] [--set key=value] [--json]",
-    .text =
-        "train: trains TASK with PPO and, in turn with it, runs bare mj_step of the same model on "
-        "as\n"
-        "many threads. Physics efficiency is the share of the bare physics' rate that training\n"
-        "keeps: environment steps/s x physics steps of each / bare physics steps/s. Each figure "
-        "is\n"
-        "the median over the iterations of one run.",
-    .example = "colonnade bench train scenes/reach.yaml",
-    .positional = names,
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} benchmarks[] = {
+    {"train", cli_bench_train, "training a task, against bare mj_step of its model"},
+    {"net", cli_bench_net, "acting and learning with two columns, against PyTorch"},
+    {"gemm", cli_bench_gemm, "acting and learning, against the bare matrix products in them"},
+    {"column", cli_bench_column, "learning a second column, against learning the first"},
 };
+enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
-typedef struct bench {
-    const cn_task *task;
-    int threads;
-    cn_pool *pool;
-    cn_physics *physics[256]; /* one a thread */
-    cn_rng rng[256];
-    cn_status status[256];
-    int episodes; /* of bare physics, for each thread and round */
-    int iterations;
-    int rows;
-    double rate[MEASURED], raw[MEASURED], efficiency[MEASURED];
-    double environments[MEASURED], inference[MEASURED], update[MEASURED], idle[MEASURED];
-} bench;
-
-static void run_physics(void *ctx, int thread)
+static void print_usage(FILE *out)
 {
-    bench *b = ctx;
-    b->status[thread] = cn_physics_run(b->physics[thread], b->episodes, &b->rng[thread], NULL);
+    fprintf(out, "Usage: colonnade bench NAME [arguments]\n\n"
+                 "Measurements of the program itself, both sides of each in the same run.\n\n"
+                 "Benchmarks:\n");
+    for (int i = 0; i < BENCHMARKS; i++)
+        fprintf(out, "  %-9s %s\n", benchmarks[i].name, benchmarks[i].help);
+    fprintf(out, "\n'colonnade bench NAME --help' explains one; ./dev bench NAME also writes down "
+                 "what came out.\n");
 }
 
-/* Physics steps a second on all threads. */
-static double bare_rate(bench *b)
+int cli_bench(int argc, char **argv)
 {
-    const int64_t began = cn_clock_now();
-    cn_pool_run(b->pool, b->threads, run_physics, b);
-    const double seconds = (double)(cn_clock_now() - began) / (double)CN_NS_PER_S;
-    return (double)cn_physics_steps_per_episode(b->task) * b->episodes * b->threads / seconds;
+    const char *name = argc < 2 ? "--help" : argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_usage(stdout);
+        return CLI_DONE;
+    }
+    for (int i = 0; i < BENCHMARKS; i++)
+        if (strcmp(name, benchmarks[i].name) == 0)
+            return benchmarks[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "colonnade: there is no benchmark '%s'\n\n", name);
+    print_usage(stderr);
+    return CLI_USAGE;
 }
 
-static void measure(void *ctx, const cn_train_progress *p)
+/* ---- Rounds ---- */
+
+cli_rounds cli_rounds_default(void)
 {
-    bench *b = ctx;
-    const double raw = bare_rate(b);
-    const int row = b->iterations++ - WARM_UP;
-    if (row < 0 || row >= MEASURED)
-        return;
-    b->rate[row] = p->steps_per_second;
-    b->raw[row] = raw;
-    b->efficiency[row] = p->steps_per_second * cn_physics_steps_per_period(b->task) / raw;
-    b->environments[row] = p->last.environments;
-    b->inference[row] = p->last.inference;
-    b->update[row] = p->last.update;
-    b->idle[row] = p->last.idle;
-    b->rows = row + 1;
-    cli_progress(false, "round %d of %d: %.0f steps/s, physics efficiency %.3f", row + 1, MEASURED,
-                 b->rate[row], b->efficiency[row]);
+    return (cli_rounds){.rounds = 15, .seconds = 0.2};
+}
+
+void cli_sample_add(cli_sample *s, double value)
+{
+    if (s->count < CLI_MAX_ROUNDS)
+        s->value[s->count++] = value;
 }
 
 static int by_value(const void *a, const void *b)
@@ -85,143 +64,46 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(const double *values, int count)
+double cli_sample_median(const cli_sample *s)
 {
-    double sorted[MEASURED];
-    memcpy(sorted, values, (size_t)count * sizeof *sorted);
-    qsort(sorted, (size_t)count, sizeof *sorted, by_value);
-    return count % 2 ? sorted[count / 2] : 0.5 * (sorted[count / 2 - 1] + sorted[count / 2]);
+    double sorted[CLI_MAX_ROUNDS];
+    const int n = s->count;
+    if (n == 0)
+        return NAN;
+    memcpy(sorted, s->value, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    return n % 2 ? sorted[n / 2] : 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]);
 }
 
-static void report(const bench *b, const cn_train_config *config, bool json)
+double cli_sample_low(const cli_sample *s)
 {
-    double low = INFINITY, high = 0.0;
-    for (int i = 0; i < b->rows; i++) {
-        low = fmin(low, b->efficiency[i]);
-        high = fmax(high, b->efficiency[i]);
-    }
-    const double rate = median(b->rate, b->rows), raw = median(b->raw, b->rows);
-    const double efficiency = median(b->efficiency, b->rows);
-    const double split[] = {median(b->environments, b->rows), median(b->inference, b->rows),
-                            median(b->update, b->rows), median(b->idle, b->rows)};
-    cli_progress_end();
-    printf("%s on %d threads, %ld x %ld steps a rollout, %ld epochs; medians of %d rounds\n",
-           cn_task_spec(b->task)->task, b->threads, config->envs, config->rollout_steps,
-           config->epochs, b->rows);
-    printf("  bare physics         %10.0f mj_step/s\n"
-           "  training             %10.0f environment steps/s of %d mj_step each\n"
-           "  physics efficiency   %10.3f   (%.3f to %.3f)\n",
-           raw, rate, cn_physics_steps_per_period(b->task), efficiency, low, high);
-    printf("  time of the threads  environments %.0f %%, network %.0f %%, update %.0f %%, idle "
-           "%.0f %%\n",
-           100 * split[0], 100 * split[1], 100 * split[2], 100 * split[3]);
-    if (json)
-        cli_print_json(json_pack(
-            "{s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:i}", "physics_efficiency", efficiency,
-            "steps_per_second", rate, "raw_mj_steps_per_second", raw, "split", "physics", split[0],
-            "inference", split[1], "update", split[2], "idle", split[3], "threads", b->threads));
+    double low = INFINITY;
+    for (int i = 0; i < s->count; i++)
+        low = fmin(low, s->value[i]);
+    return low;
 }
 
-/* Removes a folder of plain files. */
-static void remove_folder(const char *path)
+double cli_sample_high(const cli_sample *s)
 {
-    DIR *folder = opendir(path);
-    if (!folder)
-        return;
-    for (const struct dirent *entry; (entry = readdir(folder));)
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    rmdir(path);
+    double high = -INFINITY;
+    for (int i = 0; i < s->count; i++)
+        high = fmax(high, s->value[i]);
+    return high;
 }
 
-/* A run of its own folder, thrown away afterwards: what it learns is not the point. */
-static cn_status train(bench *b, const cli_learning *options, cli_place *place,
-                       const cn_train_config *config, cn_error *err)
+json_t *cli_sample_json(const cli_sample *s)
 {
-    char folder[] = "/tmp/colonnade-bench-XXXXXX";
-    cn_train_report run;
-    cn_policy *policy = NULL;
-    CN_FAIL_IF(!mkdtemp(folder), CN_ERR_IO, err, "cannot make a folder in /tmp");
-    cn_rng rng = cn_rng_make((uint64_t)options->seed, 0);
-    cn_status status = cli_learning_fresh(options, config, place->task,
-                                          cn_algorithm_word(config->algorithm), &rng, &policy, err);
-    const cn_train_job job = {
-        .policy = policy,
-        .config = config,
-        .seed = (uint64_t)options->seed,
-        .threads = b->threads,
-        .folder = folder,
-        .make_env = cli_place_make_env,
-        .make_env_ctx = place,
-        .stop = cli_stop(),
-        .progress = measure,
-        .progress_ctx = b,
-    };
-    if (status == CN_OK)
-        status = cn_train(&job, &run, err);
-    cn_policy_destroy(&policy);
-    remove_folder(folder);
-    return status;
+    return s->count > 0 ? json_real(cli_sample_median(s)) : json_null();
 }
 
-static cn_status bench_train(const cli_learning *options, const char *task, cn_error *err)
+double cli_bench_time(void (*work)(void *ctx), void *ctx, double seconds)
 {
-    cn_status status = CN_OK;
-    cli_place place;
-    cn_train_config config;
-    CN_TRY(cli_place_open(NULL, task, NULL, NULL, 0, &place, err));
-    bench *b = calloc(1, sizeof *b);
-    if (!b)
-        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a benchmark");
-    b->task = place.task;
-    b->threads = (int)options->threads;
-    CN_TRY_CLEANUP(cli_learning_config(options, place.task, "train", &config, err));
-    const long rows = config.envs * config.rollout_steps;
-    config.steps = rows * (WARM_UP + MEASURED);
-    config.evaluate_every = config.checkpoint_every = 0;
-    /* As many physics steps as a rollout has. */
-    b->episodes = (int)(rows / cn_task_spec(place.task)->step_limit / b->threads) + 1;
-    CN_TRY_CLEANUP(cn_pool_create(b->threads, &b->pool, err));
-    for (int i = 0; i < b->threads; i++) {
-        CN_TRY_CLEANUP(cn_physics_create(place.task, &b->physics[i], err));
-        b->rng[i] = cn_rng_make((uint64_t)options->seed, (uint64_t)i);
-    }
-    CN_TRY_CLEANUP(train(b, options, &place, &config, err));
-    for (int i = 0; i < b->threads; i++)
-        if (b->status[i] != CN_OK)
-            CN_FAIL_CLEANUP(b->status[i], err, "bare physics of %s failed", task);
-    if (b->rows < 3)
-        CN_FAIL_CLEANUP(CN_ERR_CANCELLED, err, "stopped after %d rounds: nothing to report",
-                        b->rows);
-    report(b, &config, options->json);
-cleanup:
-    if (b) {
-        for (int i = 0; i < b->threads; i++)
-            cn_physics_destroy(&b->physics[i]);
-        cn_pool_destroy(&b->pool);
-    }
-    free(b);
-    cli_place_close(&place);
-    return status;
-}
-
-int cli_bench(int argc, char **argv)
-{
-    cli_learning o = cli_learning_default();
-    const char *positional[2];
-    const cli_option options[] = {
-        {"threads", "T", "worker threads (default: all cores)", CLI_INT, &o.threads, 1, 256},
-        {"config", "FILE", "YAML with training settings", CLI_TEXT, &o.config_file, 0, 0},
-        {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &o.sets, 0, 0},
-        {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
-        {0},
-    };
-    const int status = cli_parse(&usage, options, argc, argv, positional);
-    if (status >= 0)
-        return status;
-    if (strcmp(positional[0], "train") != 0)
-        return cli_wrong(&usage, "there is no benchmark '%s'; there is: train", positional[0]);
-    cn_error err = {0};
-    return bench_train(&o, positional[1], &err) == CN_OK ? CLI_DONE : cli_fail(&err);
+    const int64_t began = cn_clock_now(), enough = (int64_t)(seconds * (double)CN_NS_PER_S);
+    int64_t calls = 0, spent;
+    do {
+        work(ctx);
+        calls++;
+        spent = cn_clock_now() - began;
+    } while (spent < enough);
+    return (double)spent / (double)CN_NS_PER_S / (double)calls;
 }
