@@ -68,8 +68,8 @@ static void report(const adapt_options *o, const cn_train_report *run, cn_policy
                    const char *path, const cn_evaluation *before, const cn_evaluation *after)
 {
     const double rate = run->seconds > 0.0 ? (double)run->steps / run->seconds : 0.0;
-    printf("%lld robot steps in %.1f s (%.0f steps/s)%s\n", (long long)run->steps, run->seconds,
-           rate, run->stopped ? ", stopped early" : "");
+    printf("%lld robot steps in %.1f s (%.0f steps/s): %s\n", (long long)run->steps, run->seconds,
+           rate, run->why);
     if (after->episodes > 0)
         printf(
             "success before %.1f %%, after %.1f %% (%ld episodes each, 95 %% interval after: %.1f "
@@ -80,12 +80,12 @@ static void report(const adapt_options *o, const cn_train_report *run, cn_policy
            trainable(policy));
     if (o->learning.json)
         cli_print_json(json_pack(
-            "{s:I, s:f, s:f, s:o, s:o, s:s, s:i, s:I, s:s, s:b}", "steps", (json_int_t)run->steps,
-            "seconds", run->seconds, "success_before", before->success_rate, "success_after",
-            cli_measure_json(after, after->success_rate), "return_after",
+            "{s:I, s:f, s:f, s:o, s:o, s:s, s:i, s:I, s:s, s:b, s:s}", "steps",
+            (json_int_t)run->steps, "seconds", run->seconds, "success_before", before->success_rate,
+            "success_after", cli_measure_json(after, after->success_rate), "return_after",
             cli_measure_json(after, after->return_mean), "policy", path, "columns",
             cn_policy_columns(policy), "trainable_parameters", (json_int_t)trainable(policy),
-            "method", o->method, "stopped", run->stopped));
+            "method", o->method, "stopped", run->end == CN_TRAIN_STOPPED, "why", run->why));
 }
 
 static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **policy,
@@ -117,7 +117,7 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
                             place->link ? 1 : (int)o->learning.threads, &run, err));
     measure.policy = *policy;
     measure.column = cn_policy_columns(*policy) - 1;
-    if (!run.stopped)
+    if (run.end != CN_TRAIN_STOPPED)
         CN_TRY(cli_measure_run(&measure, &after, err));
     snprintf(path, sizeof path, "%s/last.safetensors", o->learning.out);
     report(o, &run, *policy, path, &before, &after);

@@ -159,7 +159,8 @@ static cn_status bench_train(const cli_learning *options, const char *task, int 
     CN_TRY_CLEANUP(cli_learning_config(options, place.task, "train", &config, err));
     const long rows = config.envs * config.rollout_steps;
     config.steps = rows * (WARM_UP + rounds);
-    config.evaluate_every = config.checkpoint_every = 0;
+    config.evaluate_every = config.checkpoint_every = config.patience = 0;
+    config.stop_success = 0.0;
     /* As many physics steps as a rollout has. */
     b->episodes = (int)(rows / cn_task_spec(place.task)->step_limit / b->threads) + 1;
     CN_TRY_CLEANUP(cn_pool_create(b->threads, &b->pool, err));

@@ -61,10 +61,21 @@ int cli_fail(const cn_error *err);
 /* The last line of standard output; takes the reference. */
 void cli_print_json(json_t *object);
 
+/* Whether somebody watches: standard output is a terminal that can move its cursor. */
+bool cli_terminal(void);
+
+/* Columns of the terminal; 80 when it does not say. */
+int cli_width(void);
+
+/* Draws lines on a terminal, over those that it drew before; the cursor rests below them. What is
+ * wider than the terminal is cut. */
+enum { CLI_BLOCK_LINES = 16, CLI_BLOCK_WIDTH = 256 };
+void cli_block(char lines[][CLI_BLOCK_WIDTH], int count);
+
 /* A line that is rewritten in place on a terminal; elsewhere a plain line, at most every few
  * seconds unless `force`. */
 void cli_progress(bool force, const char *format, ...);
-/* Ends a line that cli_progress left open. */
+/* Ends what cli_progress or cli_block left open: what is printed next stands below it. */
 void cli_progress_end(void);
 
 /* "[#####.....]" of width cells into out. */
@@ -72,6 +83,13 @@ void cli_bar(double fraction, int width, char *out);
 
 /* "1m 20s" into out. */
 void cli_duration(double seconds, char *out, int size);
+
+/* The program as it was called, for command lines to be copied. */
+void cli_called(const char *program);
+const char *cli_program(void);
+
+/* Appends " word" to a command line, quoted for a shell where it must be. */
+void cli_append_word(char *line, size_t size, const char *word);
 
 /* Becomes true at SIGINT or SIGTERM; a second SIGINT ends the process. */
 const atomic_bool *cli_stop(void);

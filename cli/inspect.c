@@ -85,6 +85,9 @@ static void print_columns(cn_policy *p)
         if (cn_policy_column_at(p, k)->frozen)
             printf("column %d is frozen with checksum %016" PRIx64 ": verified\n", k,
                    cn_policy_column_at(p, k)->checksum);
+    for (int k = 0; k < cn_policy_columns(p); k++)
+        if (cn_policy_column_at(p, k)->ended[0])
+            printf("column %d: its run ended with: %s\n", k, cn_policy_column_at(p, k)->ended);
 }
 
 static json_t *columns_to_json(cn_policy *p)
@@ -97,12 +100,12 @@ static json_t *columns_to_json(cn_policy *p)
         shape_of(p, k, shape, sizeof shape);
         snprintf(checksum, sizeof checksum, "%016" PRIx64, cn_policy_checksum(p, k));
         json_array_append_new(
-            list,
-            json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s}", "frozen", c->frozen,
-                      "shape", shape, "lateral", lateral_words(c, k), "own_parameters",
-                      (json_int_t)s.own, "lateral_parameters", (json_int_t)s.lateral,
-                      "trainable_parameters", (json_int_t)s.trainable, "method", c->method, "task",
-                      c->task, "steps", (json_int_t)c->steps, "checksum", checksum));
+            list, json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s, s:s}", "frozen",
+                            c->frozen, "shape", shape, "lateral", lateral_words(c, k),
+                            "own_parameters", (json_int_t)s.own, "lateral_parameters",
+                            (json_int_t)s.lateral, "trainable_parameters", (json_int_t)s.trainable,
+                            "method", c->method, "task", c->task, "steps", (json_int_t)c->steps,
+                            "ended", c->ended, "checksum", checksum));
     }
     return list;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/live.h"
 
 cli_learning cli_learning_default(void)
 {
@@ -121,52 +122,16 @@ cn_status cli_learning_fresh(const cli_learning *options, const cn_train_config 
     return cn_policy_grow(*out, &column, CN_GROW_RANDOM, rng, err);
 }
 
-/* What the progress line shows when an iteration brought nothing new: the last that was seen. */
-typedef struct seen {
-    bool episodes, evaluation;
-    double return_mean, success_rate; /* of the episodes that ended last */
-    double evaluated;                 /* success of the last evaluation */
-} seen;
-
-/* "  return 12.34  success  93%  eval 100% (best)", as far as it is known. */
-static void results(const seen *s, const cn_train_progress *p, char *out, size_t size)
-{
-    int used = 0;
-    out[0] = '\0';
-    if (s->episodes)
-        used = snprintf(out, size, "  return %8.2f  success %3.0f%%", s->return_mean,
-                        100.0 * s->success_rate);
-    if (s->evaluation)
-        snprintf(out + used, size - (size_t)used, "  eval %3.0f%%%s", 100.0 * s->evaluated,
-                 p->evaluated && p->best ? " (best)" : "");
-}
-
 static void show(void *ctx, const cn_train_progress *p)
 {
-    seen *s = ctx;
-    char bar[32], left[24], words[96];
-    const double fraction = (double)p->steps / (double)p->total_steps;
-    if (p->episodes > 0) {
-        s->episodes = true;
-        s->return_mean = p->return_mean;
-        s->success_rate = p->success_rate;
-    }
-    if (p->evaluated) {
-        s->evaluation = true;
-        s->evaluated = p->evaluation.success_rate;
-    }
-    results(s, p, words, sizeof words);
-    cli_bar(fraction, 20, bar);
-    cli_duration(p->seconds * (1.0 / fraction - 1.0), left, sizeof left);
-    cli_progress(p->evaluated || fraction >= 1.0, "%s %8lld steps  %6.0f/s%s  %s left", bar,
-                 (long long)p->steps, p->steps_per_second, words, fraction < 1.0 ? left : "0s");
+    cli_live_show(ctx, p);
 }
 
 cn_status cli_learning_run(const cli_learning *options, const cn_train_config *config,
                            cn_policy *policy, cn_make_env *make_env, void *make_env_ctx,
                            int threads, cn_train_report *run, cn_error *err)
 {
-    seen last = {0};
+    cli_live live = {0};
     const cn_train_job job = {
         .policy = policy,
         .config = config,
@@ -178,7 +143,7 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
         .make_env_ctx = make_env_ctx,
         .stop = cli_stop(),
         .progress = show,
-        .progress_ctx = &last,
+        .progress_ctx = &live,
     };
     const cn_status status = cn_train(&job, run, err);
     cli_progress_end();

@@ -1,4 +1,4 @@
-/* What `train` and `adapt` share: the configuration in its layers, the run's folder, the live line.
+/* What `train` and `adapt` share: the configuration in its layers, the run's folder, the run.
  */
 #ifndef CN_CLI_LEARNING_H
 #define CN_CLI_LEARNING_H

@@ -33,6 +33,7 @@ static void print_usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+    cli_called(argv[0]);
     if (argc < 2) {
         print_usage(stderr);
         return CLI_USAGE;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,6 +17,12 @@ static struct {
     bool open; /* a line on the terminal is not ended yet */
     int64_t last_ns;
 } progress;
+
+static struct {
+    int lines; /* on the terminal above the cursor, that the next block replaces */
+    int width[CLI_BLOCK_LINES];
+} block;
+static volatile sig_atomic_t block_open; /* the same, for the signal handler */
 
 int cli_fail(const cn_error *err)
 {
@@ -35,9 +42,49 @@ void cli_print_json(json_t *object)
     json_decref(object);
 }
 
+bool cli_terminal(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+int cli_width(void)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 80;
+    return size.ws_col;
+}
+
+/* Rows that the last block takes now: a terminal that became narrower has wrapped its lines. */
+static int rows_of_block(int columns)
+{
+    int rows = 0;
+    for (int i = 0; i < block.lines; i++)
+        rows += block.width[i] > columns ? (block.width[i] + columns - 1) / columns : 1;
+    return rows;
+}
+
+void cli_block(char lines[][CLI_BLOCK_WIDTH], int count)
+{
+    const int columns = cli_width(), rows = rows_of_block(columns);
+    if (rows > 0)
+        printf("\033[%dA\r", rows);
+    block.lines = count;
+    for (int i = 0; i < count; i++) {
+        block.width[i] = (int)strlen(lines[i]);
+        if (block.width[i] >= columns)
+            block.width[i] = columns - 1;
+        printf("%.*s\033[K\n", block.width[i], lines[i]);
+    }
+    printf("\033[J");
+    fflush(stdout);
+    block_open = 1;
+}
+
 void cli_progress(bool force, const char *format, ...)
 {
-    const bool terminal = isatty(STDOUT_FILENO);
+    const bool terminal = cli_terminal();
     const int64_t now = cn_clock_now();
     if (!terminal && !force && now - progress.last_ns < PLAIN_PERIOD_NS)
         return;
@@ -59,6 +106,7 @@ void cli_progress_end(void)
     if (progress.open)
         printf("\n");
     progress.open = false;
+    block.lines = block_open = 0;
 }
 
 void cli_bar(double fraction, int width, char *out)
@@ -82,12 +130,57 @@ void cli_duration(double seconds, char *out, int size)
         snprintf(out, (size_t)size, "%ldh %02ldm", s / 3600, s / 60 % 60);
 }
 
+static const char *program = "colonnade";
+
+void cli_called(const char *path)
+{
+    program = path;
+}
+
+const char *cli_program(void)
+{
+    return program;
+}
+
+/* Whether a shell takes it as it is. */
+static bool plain(const char *word)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               "_./-+=:@%,";
+    return word[0] && word[strspn(word, safe)] == '\0';
+}
+
+void cli_append_word(char *line, size_t size, const char *word)
+{
+    size_t used = strlen(line);
+    if (plain(word)) {
+        snprintf(line + used, size - used, " %s", word);
+        return;
+    }
+    used += (size_t)snprintf(line + used, size - used, " '");
+    for (; *word && used + 6 < size; word++)
+        used += (size_t)snprintf(line + used, size - used, *word == '\'' ? "'\\''" : "%c", *word);
+    snprintf(line + used, size - used, "'");
+}
+
 static atomic_bool stop;
+
+/* Says below a block, beside the terminal's own "^C", what will happen; the next block removes it.
+ */
+static void answer(const char *words)
+{
+    if (block_open && write(STDOUT_FILENO, words, strlen(words)) < 0)
+        return; /* nobody there to read it */
+}
 
 static void on_signal(int number)
 {
-    if (atomic_exchange(&stop, true) && number == SIGINT)
+    if (!atomic_exchange(&stop, true)) {
+        answer(" finishing the iteration; again: quit at once");
+    } else if (number == SIGINT) {
+        answer("\n");
         _exit(130);
+    }
 }
 
 const atomic_bool *cli_stop(void)

@@ -35,7 +35,7 @@ static cn_status judge(const cli_learning *options, const cn_train_report *run, 
 {
     cn_policy *policy = NULL;
     *result = (cn_evaluation){0};
-    if (run->stopped)
+    if (run->end == CN_TRAIN_STOPPED)
         return CN_OK;
     CN_TRY(cn_policy_load(path, &policy, err));
     const cli_measure measure = {
@@ -50,25 +50,56 @@ static cn_status judge(const cli_learning *options, const cn_train_report *run, 
     return status;
 }
 
-static void report(const cli_learning *options, const cn_train_report *run, const char *path,
-                   const cn_evaluation *result)
+/* How to go on after Ctrl-C: the very command line. */
+static void tell_how_to_resume(const cli_learning *options, const cn_train_report *run,
+                               const char *task)
+{
+    char line[3 * CN_PATH], number[32];
+    if (run->checkpoint_steps == 0) {
+        printf("There is no checkpoint yet to go on from; checkpoint_every sets how often.\n");
+        return;
+    }
+    line[0] = '\0';
+    const char *const words[] = {cli_program(), "train", task, "--out", options->out, "--resume"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        cli_append_word(line, sizeof line, words[i]);
+    if (options->threads != cli_learning_default().threads) {
+        snprintf(number, sizeof number, "%lld", (long long)options->threads);
+        cli_append_word(line, sizeof line, "--threads");
+        cli_append_word(line, sizeof line, number);
+    }
+    printf("Go on from step %lld with:\n %s\n", (long long)run->checkpoint_steps, line);
+}
+
+static json_t *report_to_json(const cn_train_report *run, const char *path,
+                              const cn_evaluation *result, double rate)
+{
+    return json_pack("{s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s}", "steps",
+                     (json_int_t)run->steps, "seconds", run->seconds, "steps_per_second", rate,
+                     "success_rate", cli_measure_json(result, result->success_rate), "success_low",
+                     cli_measure_json(result, result->success_low), "success_high",
+                     cli_measure_json(result, result->success_high), "return_mean",
+                     cli_measure_json(result, result->return_mean), "return_std",
+                     cli_measure_json(result, result->return_std), "policy", path, "stopped",
+                     run->end == CN_TRAIN_STOPPED, "why", run->why);
+}
+
+static void report(const cli_learning *options, const cn_train_report *run, const char *task,
+                   const char *path, const cn_evaluation *result)
 {
     const double rate = run->seconds > 0.0 ? (double)run->steps / run->seconds : 0.0;
-    printf("%lld steps in %.1f s (%.0f steps/s)%s\n", (long long)run->steps, run->seconds, rate,
-           run->stopped ? ", stopped early; --resume goes on from its last checkpoint" : "");
+    printf("%lld steps in %.1f s (%.0f steps/s): %s\n", (long long)run->steps, run->seconds, rate,
+           run->why);
     if (result->episodes > 0)
         printf("success %.0f %% of %ld held-out episodes (95 %% interval %.0f to %.0f %%), return "
                "%.2f +- %.2f\n",
                100.0 * result->success_rate, result->episodes, 100.0 * result->success_low,
                100.0 * result->success_high, result->return_mean, result->return_std);
     printf("policy  %s\n", path);
+    if (run->end == CN_TRAIN_STOPPED)
+        tell_how_to_resume(options, run, task);
     if (options->json)
-        cli_print_json(json_pack(
-            "{s:I, s:f, s:f, s:o, s:o, s:o, s:s, s:b}", "steps", (json_int_t)run->steps, "seconds",
-            run->seconds, "steps_per_second", rate, "success_rate",
-            cli_measure_json(result, result->success_rate), "return_mean",
-            cli_measure_json(result, result->return_mean), "return_std",
-            cli_measure_json(result, result->return_std), "policy", path, "stopped", run->stopped));
+        cli_print_json(report_to_json(run, path, result, rate));
 }
 
 /* A policy with one fresh column, and a folder for it. */
@@ -99,9 +130,9 @@ static cn_status train(cli_learning *options, const char *task, cn_error *err)
     CN_TRY_CLEANUP(cli_learning_run(options, &config, policy, cli_place_make_env, &place,
                                     (int)options->threads, &run, err));
     snprintf(path, sizeof path, "%s/%s", options->out,
-             run.has_best ? "best.safetensors" : "last.safetensors");
+             run.best_steps > 0 ? "best.safetensors" : "last.safetensors");
     CN_TRY_CLEANUP(judge(options, &run, &place, path, &result, err));
-    report(options, &run, path, &result);
+    report(options, &run, task, path, &result);
 cleanup:
     cn_policy_destroy(&policy);
     cli_place_close(&place);

@@ -4,8 +4,17 @@
 #include "policy/internal.h"
 
 /* The places of loop_state.counts and .numbers. */
-enum { STEPS, NEXT_EVALUATION, BEST_SUCCESSES, BEST_EPISODES, RANKS, COUNTS };
-enum { SECONDS, BEST_RETURN, NUMBERS };
+enum {
+    STEPS,
+    NEXT_EVALUATION,
+    WITHOUT_IMPROVEMENT,
+    BEST_STEPS,
+    BEST_SUCCESSES,
+    BEST_EPISODES,
+    RANKS,
+    COUNTS
+};
+enum { SECONDS, BEST_RETURN, BEST_RETURN_STD, BEST_LENGTH, NUMBERS };
 
 typedef struct loop_state {
     int64_t counts[COUNTS];
@@ -27,10 +36,15 @@ cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_learn
     const loop_state s = {
         .counts = {[STEPS] = where->steps,
                    [NEXT_EVALUATION] = where->next_evaluation,
+                   [WITHOUT_IMPROVEMENT] = where->without_improvement,
+                   [BEST_STEPS] = where->best_steps,
                    [BEST_SUCCESSES] = where->best.successes,
-                   [BEST_EPISODES] = where->has_best ? where->best.episodes : 0,
+                   [BEST_EPISODES] = where->best.episodes,
                    [RANKS] = where->ranks},
-        .numbers = {[SECONDS] = where->seconds, [BEST_RETURN] = where->best.return_mean},
+        .numbers = {[SECONDS] = where->seconds,
+                    [BEST_RETURN] = where->best.return_mean,
+                    [BEST_RETURN_STD] = where->best.return_std,
+                    [BEST_LENGTH] = where->best.length_mean},
     };
     cn_tensor_view views[TENSORS];
     CN_TRY(learner->pack(learner, err));
@@ -76,10 +90,15 @@ cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, int ranks
         .steps = s.counts[STEPS],
         .next_evaluation = s.counts[NEXT_EVALUATION],
         .seconds = s.numbers[SECONDS],
-        .has_best = s.counts[BEST_EPISODES] > 0,
+        .without_improvement = s.counts[WITHOUT_IMPROVEMENT],
+        .best_steps = s.counts[BEST_STEPS],
         .best = {.successes = s.counts[BEST_SUCCESSES],
                  .episodes = s.counts[BEST_EPISODES],
-                 .return_mean = s.numbers[BEST_RETURN]},
+                 .return_mean = s.numbers[BEST_RETURN],
+                 .return_std = s.numbers[BEST_RETURN_STD],
+                 .length_mean = s.numbers[BEST_LENGTH]},
     };
+    if (where->best_steps > 0)
+        cn_evaluation_intervals(&where->best);
     return CN_OK;
 }

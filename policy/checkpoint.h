@@ -13,12 +13,13 @@
 
 /* Where the training loop stands. */
 typedef struct cn_checkpoint {
-    int ranks;               /* that train together; 1: a process on its own */
-    int64_t steps;           /* environment steps done */
-    int64_t next_evaluation; /* at this many */
-    double seconds;          /* spent so far, over all parts of the run */
-    bool has_best;
-    cn_evaluation best; /* of best.safetensors: episodes, successes, return_mean */
+    int ranks;                /* that train together; 1: a process on its own */
+    int64_t steps;            /* environment steps done */
+    int64_t next_evaluation;  /* at this many */
+    double seconds;           /* spent so far, over all parts of the run */
+    long without_improvement; /* evaluations since the best */
+    int64_t best_steps;       /* where best.safetensors was learned; 0: there is none */
+    cn_evaluation best;       /* its evaluation */
 } cn_checkpoint;
 
 /* Ends all episodes and writes the file atomically. With several ranks all of them call it, and

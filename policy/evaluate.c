@@ -178,6 +178,26 @@ void cn_wilson_interval(long successes, long trials, double *low, double *high)
     *high = fmax(fmin(1.0, centre + half), p);
 }
 
+/* Quantile of Student's t of a two-sided 95 % interval. @param v  degrees of freedom, >= 1 */
+static double student_quantile(double v)
+{
+    const double x = Z95, x3 = x * x * x, x5 = x3 * x * x, x7 = x5 * x * x;
+    return x + (x3 + x) / (4.0 * v) + (5.0 * x5 + 16.0 * x3 + 3.0 * x) / (96.0 * v * v) +
+           (3.0 * x7 + 19.0 * x5 + 17.0 * x3 - 15.0 * x) / (384.0 * v * v * v);
+}
+
+void cn_evaluation_intervals(cn_evaluation *e)
+{
+    const double n = (double)e->episodes;
+    double half = NAN;
+    if (e->episodes > 1) /* the std of the sample is return_std sqrt(n / (n - 1)) */
+        half = student_quantile(n - 1.0) * e->return_std / sqrt(n - 1.0);
+    e->return_low = e->return_mean - half;
+    e->return_high = e->return_mean + half;
+    e->success_rate = (double)e->successes / n;
+    cn_wilson_interval(e->successes, e->episodes, &e->success_low, &e->success_high);
+}
+
 static void summarise(const cn_evaluator *e, cn_evaluation *out)
 {
     const double n = (double)e->episodes;
@@ -193,8 +213,7 @@ static void summarise(const cn_evaluator *e, cn_evaluation *out)
         square += d * d / n;
     }
     out->return_std = sqrt(square);
-    out->success_rate = (double)out->successes / n;
-    cn_wilson_interval(out->successes, out->episodes, &out->success_low, &out->success_high);
+    cn_evaluation_intervals(out);
     for (int s = 0; s < e->shards; s++) {
         out->actions_compared += e->shard[s].compared;
         out->actions_different += e->shard[s].different;

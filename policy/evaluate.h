@@ -13,6 +13,7 @@ typedef struct cn_evaluation {
     double success_rate;              /* successes / episodes */
     double success_low, success_high; /* 95 % Wilson interval */
     double return_mean, return_std;   /* std over episodes */
+    double return_low, return_high;   /* 95 % interval of the mean; NaN for one episode */
     double length_mean;               /* steps */
     long actions_compared;            /* with `against`: actions, */
     long actions_different;           /* and how many differed in any bit */
@@ -51,6 +52,11 @@ void cn_evaluator_share(cn_evaluator *evaluator, cn_peers *peers);
  * on any rank */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, long episodes, uint64_t seed,
                            const atomic_bool *stop, cn_evaluation *out, cn_error *err);
+
+/* Fills success_rate and the intervals from episodes, successes, return_mean and return_std.
+ * The interval of the mean is Student's, by the expansion of Abramowitz & Stegun (1964), 26.7.5:
+ * narrower than the true one by 4 % with 3 episodes, by 0.03 % with 10. */
+void cn_evaluation_intervals(cn_evaluation *evaluation);
 
 /* 95 % Wilson score interval of a proportion (Wilson 1927). */
 void cn_wilson_interval(long successes, long trials, double *low, double *high);

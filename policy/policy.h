@@ -30,7 +30,8 @@ typedef struct cn_policy_column {
     char task_file[CN_PATH]; /* its YAML, absolute, */
     char method[CN_NAME];    /* how: "ppo", "progressive", "finetune", "scratch" */
     uint64_t seed;
-    int64_t steps; /* and for how many env steps */
+    int64_t steps;       /* for how many env steps, */
+    char ended[CN_NAME]; /* and why the run ended, "success reached"; "" before its end */
 } cn_policy_column;
 
 cn_policy_column cn_policy_column_default(void);

@@ -31,12 +31,12 @@ static json_t *column_to_json(const cn_policy_column *c)
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016" PRIx64, c->checksum);
     return json_pack(
-        "{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I}", "groups",
+        "{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "groups",
         ints_to_json(c->group, c->groups), "hidden", ints_to_json(c->hidden, c->layers),
         "activation", activation_words[c->activation], "lateral", lateral_words[c->lateral],
         "adapter_size", c->adapter_size, "adapter_scale", (double)c->adapter_scale, "frozen",
         c->frozen, "checksum", checksum, "task", c->task, "task_file", c->task_file, "method",
-        c->method, "seed", (json_int_t)c->seed, "steps", (json_int_t)c->steps);
+        c->method, "seed", (json_int_t)c->seed, "steps", (json_int_t)c->steps, "ended", c->ended);
 }
 
 static json_t *spec_to_json(const cn_env_spec *spec)
@@ -174,17 +174,17 @@ static cn_status read_name(const char *path, const char *what, const char *text,
 static cn_status read_column(const char *path, json_t *json, cn_policy_column *c, cn_error *err)
 {
     json_t *groups, *hidden;
-    const char *activation, *lateral, *checksum, *task, *task_file, *method;
+    const char *activation, *lateral, *checksum, *task, *task_file, *method, *ended = "";
     double scale;
     int frozen, word = 0;
     json_int_t seed, steps;
     *c = (cn_policy_column){0};
     CN_FAIL_IF(
-        json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I}",
+        json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s?s}",
                     "groups", &groups, "hidden", &hidden, "activation", &activation, "lateral",
                     &lateral, "adapter_size", &c->adapter_size, "adapter_scale", &scale, "frozen",
                     &frozen, "checksum", &checksum, "task", &task, "task_file", &task_file,
-                    "method", &method, "seed", &seed, "steps", &steps) != 0,
+                    "method", &method, "seed", &seed, "steps", &steps, "ended", &ended) != 0,
         CN_ERR_FORMAT, err, "%s: a column's description is incomplete", path);
     CN_FAIL_IF(c->adapter_size < 0 || c->adapter_size > MAX_WIDTH, CN_ERR_FORMAT, err,
                "%s: 'adapter_size' is %d, not a number from 0 to %d", path, c->adapter_size,
@@ -198,6 +198,7 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
     CN_TRY(read_name(path, "task", task, c->task, err));
     CN_TRY(read_text(path, "task file", task_file, c->task_file, sizeof c->task_file, err));
     CN_TRY(read_name(path, "method", method, c->method, err));
+    CN_TRY(read_name(path, "reason to end", ended, c->ended, err));
     c->adapter_scale = (float)scale;
     c->frozen = frozen != 0;
     c->checksum = strtoull(checksum, NULL, 16);

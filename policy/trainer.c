@@ -15,17 +15,34 @@ typedef struct run {
     cn_evaluator *evaluator; /* NULL: no evaluation during training */
     cn_tfevents *events;
     int column;
-    bool first;              /* of the ranks: the one that writes */
-    int64_t next_evaluation; /* environment steps */
-    int64_t next_checkpoint;
+    bool first;            /* of the ranks: the one that writes */
     double seconds_before; /* spent by the parts of the run before this one */
     cn_train_report *report;
 } run;
+
+/* Whether a run with these settings could end as they say. */
+static cn_status check_ends(const cn_train_config *config, cn_error *err)
+{
+    double low, high;
+    if (config->stop_success == 0.0 && config->patience == 0)
+        return CN_OK;
+    CN_FAIL_IF(config->evaluate_every == 0, CN_ERR_ARGUMENT, err,
+               "stop_success and patience go by evaluations, and there are none: set "
+               "evaluate_every, or both of them to 0");
+    const long episodes = config->evaluate_episodes;
+    cn_wilson_interval(episodes, episodes, &low, &high);
+    CN_FAIL_IF(config->stop_success > low, CN_ERR_ARGUMENT, err,
+               "stop_success is %g, but %ld successes of %ld show no more than %.4f: raise "
+               "evaluate_episodes, or lower stop_success",
+               config->stop_success, episodes, episodes, low);
+    return CN_OK;
+}
 
 static cn_status begin(run *r, cn_error *err)
 {
     const cn_train_job *job = r->job;
     const cn_train_config *config = job->config;
+    CN_TRY(check_ends(config, err));
     CN_TRY(cn_pool_create(job->threads, &r->pool, err));
     if (r->first)
         CN_TRY(cn_tfevents_create(job->folder, &r->events, err));
@@ -40,8 +57,6 @@ static cn_status begin(run *r, cn_error *err)
         .peers = job->peers,
     };
     CN_TRY(cn_learner_create(&setup, &r->learner, err));
-    r->next_evaluation = config->evaluate_every;
-    r->next_checkpoint = config->checkpoint_every;
     if (config->evaluate_every > 0)
         CN_TRY(cn_evaluator_create(job->policy, r->column, (int)config->evaluate_episodes,
                                    job->make_env, job->make_env_ctx, r->pool, &r->evaluator, err));
@@ -74,11 +89,14 @@ static bool better(const cn_evaluation *a, const cn_evaluation *b)
 /* Notes an evaluation; keeps the best policy. */
 static cn_status keep(run *r, cn_train_progress *p, cn_error *err)
 {
-    p->best = !r->report->has_best || better(&p->evaluation, &r->report->best);
+    cn_train_report *report = r->report;
+    p->best = report->best_steps == 0 || better(&p->evaluation, &report->best);
+    report->without_improvement++;
     if (p->best) {
         CN_TRY(save(r, "best.safetensors", err));
-        r->report->best = p->evaluation;
-        r->report->has_best = true;
+        report->best = p->evaluation;
+        report->best_steps = p->steps;
+        report->without_improvement = 0;
     }
     return save(r, "last.safetensors", err);
 }
@@ -87,34 +105,37 @@ static cn_status keep(run *r, cn_train_progress *p, cn_error *err)
 static cn_status evaluate(run *r, cn_train_progress *p, cn_error *err)
 {
     p->evaluated = false;
-    if (!r->evaluator || (p->steps < r->next_evaluation && p->steps < p->total_steps))
+    if (!r->evaluator || (p->steps < p->next_evaluation && p->steps < p->total_steps))
         return CN_OK;
-    r->next_evaluation = p->steps + r->job->config->evaluate_every;
+    p->next_evaluation = p->steps + r->job->config->evaluate_every;
     CN_TRY(cn_evaluator_run(r->evaluator, r->job->config->evaluate_episodes, r->job->seed, NULL,
                             &p->evaluation, err));
+    p->evaluation_steps = p->steps;
     p->evaluated = true;
     return cn_peers_agree(r->job->peers, keep(r, p, err), err);
 }
 
 /* Writes a checkpoint when it is time to. The schedule counts steps alone, so that a resumed run
  * ends its episodes where the first one did. */
-static cn_status checkpoint(run *r, const cn_train_progress *p, cn_error *err)
+static cn_status checkpoint(run *r, cn_train_progress *p, cn_error *err)
 {
     const long every = r->job->config->checkpoint_every;
-    if (every == 0 || p->steps < r->next_checkpoint)
+    if (every == 0 || p->steps < p->next_checkpoint)
         return CN_OK;
     char path[CN_PATH];
     path_of(r, "checkpoint.safetensors", path);
     const cn_checkpoint where = {
         .ranks = cn_peers_size(r->job->peers),
         .steps = p->steps,
-        .next_evaluation = r->next_evaluation,
+        .next_evaluation = p->next_evaluation,
         .seconds = p->seconds,
-        .has_best = r->report->has_best,
+        .without_improvement = r->report->without_improvement,
+        .best_steps = r->report->best_steps,
         .best = r->report->best,
     };
     CN_TRY(cn_checkpoint_save(r->first ? path : NULL, r->job->policy, r->learner, &where, err));
-    r->next_checkpoint = p->steps + every;
+    p->next_checkpoint = p->steps + every;
+    r->report->checkpoint_steps = p->steps;
     return CN_OK;
 }
 
@@ -125,10 +146,12 @@ static cn_status resume(run *r, cn_train_progress *p, cn_error *err)
     path_of(r, "checkpoint.safetensors", path);
     CN_TRY(cn_checkpoint_restore(path, r->learner, cn_peers_size(r->job->peers), &where, err));
     p->steps = where.steps;
-    r->next_evaluation = where.next_evaluation;
-    r->next_checkpoint = where.steps + r->job->config->checkpoint_every;
+    p->next_evaluation = where.next_evaluation;
+    p->next_checkpoint = where.steps + r->job->config->checkpoint_every;
     r->seconds_before = where.seconds;
-    r->report->has_best = where.has_best;
+    r->report->checkpoint_steps = where.steps;
+    r->report->without_improvement = where.without_improvement;
+    r->report->best_steps = where.best_steps;
     r->report->best = where.best;
     return CN_OK;
 }
@@ -160,19 +183,27 @@ static cn_status plot(run *r, const char *tag, int64_t steps, double value, cn_e
     return isnan(value) ? CN_OK : cn_tfevents_scalar(r->events, tag, steps, (float)value, err);
 }
 
+enum { EVERY_TIME = 3 }; /* curves with a point each iteration; the others are of evaluations */
+
 static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
 {
+    const cn_evaluation *e = &p->evaluation;
     const cn_metric loop[] = {
         {"rollout/return", p->return_mean},
         {"rollout/success", p->success_rate},
-        {"eval/return", p->evaluated ? p->evaluation.return_mean : NAN},
-        {"eval/success", p->evaluated ? p->evaluation.success_rate : NAN},
-        {"eval/length", p->evaluated ? p->evaluation.length_mean : NAN},
         {"time/steps_per_second", p->steps_per_second},
+        {"eval/return", e->return_mean},
+        {"eval/return_low", e->return_low},
+        {"eval/return_high", e->return_high},
+        {"eval/success", e->success_rate},
+        {"eval/success_low", e->success_low},
+        {"eval/success_high", e->success_high},
+        {"eval/length", e->length_mean},
     };
+    const size_t count = p->evaluated ? sizeof loop / sizeof loop[0] : EVERY_TIME;
     if (!r->first)
         return CN_OK;
-    for (size_t i = 0; i < sizeof loop / sizeof loop[0]; i++)
+    for (size_t i = 0; i < count; i++)
         CN_TRY(plot(r, loop[i].tag, p->steps, loop[i].value, err));
     for (int i = 0; i < p->metrics; i++)
         CN_TRY(plot(r, p->metric[i].tag, p->steps, p->metric[i].value, err));
@@ -193,7 +224,7 @@ static void note(const run *r, cn_train_progress *p, double seconds)
 }
 
 /* What an iteration leaves in the folder. */
-static cn_status leave(run *r, const cn_train_progress *p, cn_error *err)
+static cn_status leave(run *r, cn_train_progress *p, cn_error *err)
 {
     CN_TRY(checkpoint(r, p, err));
     return record(r, p, err);
@@ -215,23 +246,87 @@ static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_erro
     return CN_OK;
 }
 
+/* Whether the run is over, and why. It depends on nothing but what a checkpoint holds, and on
+ * job->stop: a run resumed where it ended ends there. */
+static cn_status is_over(run *r, const cn_train_progress *p, bool *over, cn_error *err)
+{
+    const cn_train_config *config = r->job->config;
+    cn_train_report *report = r->report;
+    bool stop = r->job->stop && atomic_load(r->job->stop);
+    CN_TRY(cn_peers_any(r->job->peers, &stop, err));
+    *over = true;
+    if (config->stop_success > 0.0 && report->best_steps > 0 &&
+        report->best.success_low >= config->stop_success)
+        report->end = CN_TRAIN_SUCCESS;
+    else if (config->patience > 0 && report->without_improvement >= config->patience)
+        report->end = CN_TRAIN_PATIENCE;
+    else if (p->steps >= p->total_steps)
+        report->end = CN_TRAIN_STEPS;
+    else if (stop)
+        report->end = CN_TRAIN_STOPPED;
+    else
+        *over = false;
+    return CN_OK;
+}
+
+static void say_why(cn_train_report *report)
+{
+    static const char *const words[] = {"all steps done", "interrupted", "success reached"};
+    if (report->end == CN_TRAIN_PATIENCE)
+        snprintf(report->why, sizeof report->why, "no improvement for %ld evaluation%s",
+                 report->without_improvement, report->without_improvement == 1 ? "" : "s");
+    else
+        snprintf(report->why, sizeof report->why, "%s", words[report->end]);
+}
+
+static void sign(cn_policy *policy, int column, const char *why)
+{
+    snprintf(cn_policy_column_at(policy, column)->ended, CN_NAME, "%s", why);
+}
+
+/* Saves the last policy and has both of them say why the run ended. */
+static cn_status finish(const run *r, cn_error *err)
+{
+    say_why(r->report);
+    sign(r->job->policy, r->column, r->report->why);
+    CN_TRY(save(r, "last.safetensors", err));
+    if (!r->first || r->report->best_steps == 0)
+        return CN_OK;
+    char path[CN_PATH];
+    cn_policy *best = NULL;
+    path_of(r, "best.safetensors", path);
+    CN_TRY(cn_policy_load(path, &best, err));
+    sign(best, r->column, r->report->why);
+    const cn_status status = cn_policy_save(best, path, err);
+    cn_policy_destroy(&best);
+    return status;
+}
+
 static cn_status train(run *r, cn_error *err)
 {
     const int64_t start_ns = cn_clock_now();
-    cn_train_progress p = {.total_steps = r->job->config->steps};
+    const cn_train_config *config = r->job->config;
+    cn_train_progress p = {
+        .total_steps = config->steps,
+        .next_evaluation = config->evaluate_every,
+        .next_checkpoint = config->checkpoint_every,
+        .report = r->report,
+    };
     if (r->job->resume)
         CN_TRY(cn_peers_agree(r->job->peers, resume(r, &p, err), err));
     CN_TRY(share_policy(r, err));
+    sign(r->job->policy, r->column, "");
     r->report->steps = p.steps;
     r->report->seconds = r->seconds_before;
-    while (p.steps < p.total_steps && !r->report->stopped) {
+    bool over;
+    CN_TRY(is_over(r, &p, &over, err));
+    while (!over) {
         CN_TRY(iterate(r, &p, start_ns, err));
         r->report->steps = p.steps;
         r->report->seconds = p.seconds;
-        r->report->stopped = r->job->stop && atomic_load(r->job->stop);
-        CN_TRY(cn_peers_any(r->job->peers, &r->report->stopped, err));
+        CN_TRY(is_over(r, &p, &over, err));
     }
-    return cn_peers_agree(r->job->peers, save(r, "last.safetensors", err), err);
+    return cn_peers_agree(r->job->peers, finish(r, err), err);
 }
 
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err)

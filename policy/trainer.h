@@ -7,6 +7,26 @@
 
 #include "policy/checkpoint.h"
 
+/* Why a run ended. */
+typedef enum cn_train_end {
+    CN_TRAIN_STEPS,    /* all steps are done */
+    CN_TRAIN_STOPPED,  /* job->stop */
+    CN_TRAIN_SUCCESS,  /* stop_success */
+    CN_TRAIN_PATIENCE, /* patience */
+} cn_train_end;
+
+/* What a run has brought so far, and at its end. */
+typedef struct cn_train_report {
+    int64_t steps;
+    double seconds; /* over all parts of a resumed run */
+    cn_train_end end;
+    char why[CN_NAME];        /* the same in words: "no improvement for 5 evaluations" */
+    int64_t checkpoint_steps; /* where checkpoint.safetensors stands; 0: there is none */
+    long without_improvement; /* evaluations since the best */
+    int64_t best_steps;       /* where best.safetensors was learned; 0: there is none */
+    cn_evaluation best;       /* its evaluation */
+} cn_train_report;
+
 /* Where a run stands; for a progress line and for metrics. */
 typedef struct cn_train_progress {
     int64_t steps, total_steps; /* environment steps done, and to do */
@@ -18,9 +38,13 @@ typedef struct cn_train_progress {
     cn_learner_step last;       /* what the learner says of the last iteration */
     int metrics;                /* that the learner has */
     cn_metric metric[CN_MAX_METRICS];
-    bool evaluated; /* this iteration ended with an evaluation: */
-    cn_evaluation evaluation;
-    bool best; /* and it was the best so far */
+    bool evaluated;                /* this iteration ended with an evaluation, */
+    bool best;                     /* and it was the best so far */
+    cn_evaluation evaluation;      /* the last one; 0 episodes: none yet */
+    int64_t evaluation_steps;      /* when it was */
+    int64_t next_evaluation;       /* environment steps; 0: there are none */
+    int64_t next_checkpoint;       /* the same */
+    const cn_train_report *report; /* as it stands */
 } cn_train_progress;
 
 typedef struct cn_train_job {
@@ -41,19 +65,12 @@ typedef struct cn_train_job {
     void *progress_ctx;
 } cn_train_job;
 
-typedef struct cn_train_report {
-    int64_t steps;
-    double seconds; /* over all parts of a resumed run */
-    bool stopped;   /* by job->stop */
-    bool has_best;  /* best.safetensors was written, with this evaluation: */
-    cn_evaluation best;
-} cn_train_report;
-
-/* The policy in memory ends as the last one trained, on every rank; all ranks return the same.
- * A run that was killed and resumed, any number of times, ends with the same bits as one that was
- * not.
- * @return what went wrong: an environment, the disk, a loss that is not finite. last.safetensors
- * and best.safetensors are then those written before. */
+/* The policy in memory ends as the last one trained, on every rank; all ranks return the same. Its
+ * column, in last.safetensors and in best.safetensors, says why the run ended. A run that was
+ * killed and resumed, any number of times, ends with the same bits as one that was not.
+ * @return what went wrong: an environment, the disk, a loss that is not finite; last.safetensors,
+ * best.safetensors and the checkpoint are then those written before. CN_ERR_ARGUMENT for settings
+ * that don't go together. */
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err);
 
 #endif

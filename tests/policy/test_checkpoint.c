@@ -64,7 +64,7 @@ static void run_in_parts(const int *cuts, uint64_t *checksum, cn_train_report *r
     bool resume = false;
     for (; *cuts; cuts++) {
         CN_ASSERT_OK(train(policy, &config, resume, *cuts, report));
-        CU_ASSERT_TRUE(report->stopped);
+        CU_ASSERT_TRUE(report->end == CN_TRAIN_STOPPED);
         cn_policy_destroy(&policy);
         policy = load("checkpoint.safetensors");
         resume = true;
@@ -87,10 +87,68 @@ static void test_resumed_run_ends_with_the_same_bits(void)
     for (int i = 0; i < 3; i++) {
         run_in_parts(cuts[i], &parts, &b);
         CU_ASSERT_EQUAL(parts, whole);
-        CU_ASSERT_EQUAL(b.has_best, a.has_best);
+        CU_ASSERT_EQUAL(b.best_steps, a.best_steps);
         CU_ASSERT_EQUAL(b.best.successes, a.best.successes);
         CU_ASSERT_EQUAL(b.best.return_mean, a.best.return_mean);
     }
+}
+
+/* What the best policy's evaluation was is known again, with its intervals. */
+static void test_best_is_known_again(void)
+{
+    cn_train_config config = checkpoint_config();
+    cn_train_report before, after;
+    config.steps = 4096;
+    config.checkpoint_every = config.evaluate_every = 1024;
+    folder = folder_create();
+    cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+    CN_ASSERT_OK(train(policy, &config, false, -1, &before));
+    cn_policy_destroy(&policy);
+    policy = load("checkpoint.safetensors");
+    CN_ASSERT_OK(train(policy, &config, true, -1, &after));
+    CU_ASSERT_EQUAL(after.steps, 4096);
+    CU_ASSERT_EQUAL(after.checkpoint_steps, 4096);
+    CU_ASSERT_EQUAL(after.best_steps, before.best_steps);
+    CU_ASSERT_EQUAL(after.without_improvement, before.without_improvement);
+    CU_ASSERT_EQUAL(after.best.success_low, before.best.success_low);
+    CU_ASSERT_EQUAL(after.best.return_high, before.best.return_high);
+    CU_ASSERT_EQUAL(after.best.length_mean, before.best.length_mean);
+    cn_policy_destroy(&policy);
+    folder_destroy(&folder);
+}
+
+/* A run that loses patience does so after the same evaluation when it was cut; and what has ended
+ * ends there again. */
+static void test_resumed_run_ends_early_all_the_same(void)
+{
+    cn_train_config config = checkpoint_config();
+    cn_train_report report[3];
+    uint64_t sum[3];
+    config.steps = 262144;
+    config.checkpoint_every = config.evaluate_every = 1024;
+    config.patience = 2;
+    for (int cut = 0; cut < 2; cut++) {
+        folder = folder_create();
+        cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+        CN_ASSERT_OK(train(policy, &config, false, cut ? 3 : -1, &report[cut]));
+        for (int again = cut; again < 2 * cut + 1; again++) {
+            cn_policy_destroy(&policy);
+            policy = load("checkpoint.safetensors");
+            CN_ASSERT_OK(train(policy, &config, true, -1, &report[again]));
+            sum[again] = cn_policy_checksum(policy, -1);
+        }
+        if (!cut)
+            sum[0] = cn_policy_checksum(policy, -1);
+        cn_policy_destroy(&policy);
+        folder_destroy(&folder);
+    }
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(report[i].end, CN_TRAIN_PATIENCE);
+        CU_ASSERT_EQUAL(report[i].steps, report[0].steps);
+        CU_ASSERT_EQUAL(report[i].best_steps, report[0].best_steps);
+        CU_ASSERT_EQUAL(sum[i], sum[0]);
+    }
+    CU_ASSERT_TRUE(report[0].steps < config.steps);
 }
 
 /* A checkpoint is a policy as well: the one that was trained so far. */
@@ -142,4 +200,5 @@ static void test_resume_refuses(void)
 }
 
 CN_TEST_MAIN("policy.checkpoint", T(test_resumed_run_ends_with_the_same_bits),
+             T(test_best_is_known_again), T(test_resumed_run_ends_early_all_the_same),
              T(test_checkpoint_is_a_policy), T(test_no_checkpoints), T(test_resume_refuses))

@@ -263,8 +263,33 @@ static void test_wilson_interval(void)
     CU_ASSERT_EQUAL(high, 1.0);
 }
 
+/* Student's table: t(0.975) for 2, 9 and 63 degrees of freedom. */
+static void test_interval_of_the_mean(void)
+{
+    static const struct {
+        long episodes;
+        double t, tolerance;
+    } table[] = {{3, 4.3027, 0.04}, {10, 2.2622, 3e-4}, {64, 1.9983, 1e-4}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const double n = (double)table[i].episodes, sample_std = 2.0;
+        cn_evaluation e = {.episodes = table[i].episodes,
+                           .successes = 1,
+                           .return_mean = 5.0,
+                           .return_std = sample_std * sqrt((n - 1.0) / n)};
+        cn_evaluation_intervals(&e);
+        const double half = table[i].t * sample_std / sqrt(n);
+        CU_ASSERT_DOUBLE_EQUAL((e.return_high - 5.0) / half, 1.0, table[i].tolerance);
+        CU_ASSERT_DOUBLE_EQUAL((5.0 - e.return_low) / half, 1.0, table[i].tolerance);
+        CU_ASSERT_DOUBLE_EQUAL(e.success_rate, 1.0 / n, 1e-12);
+        CU_ASSERT_TRUE(e.success_low < e.success_rate && e.success_rate < e.success_high);
+    }
+    cn_evaluation one = {.episodes = 1, .return_mean = 5.0};
+    cn_evaluation_intervals(&one);
+    CU_ASSERT_TRUE(isnan(one.return_low) && isnan(one.return_high));
+}
+
 CN_TEST_MAIN("policy.evaluate", T(test_truncated_episodes), T(test_episodes_are_numbered),
              T(test_other_seeds_are_other_episodes), T(test_threads_do_not_change_bits),
              T(test_against_the_same_and_another_column), T(test_against_a_policy_of_another_arm),
              T(test_watching), T(test_stop), T(test_failing_environment), T(test_refusals),
-             T(test_wilson_interval))
+             T(test_wilson_interval), T(test_interval_of_the_mean))

@@ -316,7 +316,7 @@ static void test_a_wish_of_one_stops_all(void)
     run(&j, 4);
     check_equal(&j, 4);
     for (int r = 0; r < 4; r++)
-        CU_ASSERT_TRUE(j.report[r].stopped);
+        CU_ASSERT_TRUE(j.report[r].end == CN_TRAIN_STOPPED);
     CU_ASSERT_EQUAL(j.report[0].steps, 2 * 4 * 8 * 64); /* step MOMENT is in the second iteration */
     folder_destroy(&folder);
 }
@@ -328,7 +328,7 @@ static void test_resumed_ranks_end_with_the_same_bits(void)
     j.stop_rank = 0;
     folder = folder_create();
     run(&j, 2);
-    CU_ASSERT_TRUE(j.report[1].stopped);
+    CU_ASSERT_TRUE(j.report[1].end == CN_TRAIN_STOPPED);
     j.stop_rank = -1;
     j.resume = true;
     run(&j, 2);

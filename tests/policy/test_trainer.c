@@ -66,8 +66,8 @@ static void test_learns_to_reach(void)
     CU_ASSERT_TRUE(success_of(policy, 0) > 0.95);
     CU_ASSERT_EQUAL(report.steps, config.steps);
     CU_ASSERT_EQUAL(cn_policy_column_at(policy, 0)->steps, config.steps);
-    CU_ASSERT_FALSE(report.stopped);
-    CU_ASSERT_TRUE(report.has_best);
+    CU_ASSERT_FALSE(report.end == CN_TRAIN_STOPPED);
+    CU_ASSERT_TRUE(report.best_steps > 0);
     CU_ASSERT_TRUE(report.best.success_rate > 0.95);
     CU_ASSERT_EQUAL(report.best.episodes, 64);
     cn_policy *last = load("last.safetensors"), *best = load("best.safetensors");
@@ -244,7 +244,7 @@ static void test_no_evaluations(void)
     config.steps = 1;
     const cn_train_report report = train_followed(&config, &c);
     CU_ASSERT_EQUAL(c.iterations, 1);
-    CU_ASSERT_FALSE(report.has_best);
+    CU_ASSERT_FALSE(report.best_steps > 0);
     CU_ASSERT_NOT_EQUAL(access(folder_path(&folder, "best.safetensors"), F_OK), 0);
     folder_destroy(&folder);
 }
@@ -255,9 +255,82 @@ static void test_stop_saves_and_returns(void)
     cn_train_config config = point_config();
     course c = {.stop_at = 2};
     const cn_train_report report = train_followed(&config, &c);
-    CU_ASSERT_TRUE(report.stopped);
+    CU_ASSERT_TRUE(report.end == CN_TRAIN_STOPPED);
+    CU_ASSERT_STRING_EQUAL(report.why, "interrupted");
     CU_ASSERT_EQUAL(c.iterations, 2);
     CU_ASSERT_EQUAL(report.steps, 2 * 1024);
+    folder_destroy(&folder);
+}
+
+/* ---- Its end ---- */
+
+/* Every file that the run leaves says why it ended. */
+static void check_signed(const char *why)
+{
+    static const char *const names[] = {"last.safetensors", "best.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        cn_policy *policy = load(names[i]);
+        CU_ASSERT_STRING_EQUAL(cn_policy_column_at(policy, 0)->ended, why);
+        cn_policy_destroy(&policy);
+    }
+}
+
+static void test_ends_with_success(void)
+{
+    folder = folder_create();
+    cn_train_config config = point_config();
+    course c = {0};
+    config.steps = 262144;
+    config.evaluate_every = 2048;
+    config.stop_success = 0.8;
+    const cn_train_report report = train_followed(&config, &c);
+    CU_ASSERT_EQUAL(report.end, CN_TRAIN_SUCCESS);
+    CU_ASSERT_STRING_EQUAL(report.why, "success reached");
+    CU_ASSERT_TRUE(report.steps < config.steps);
+    CU_ASSERT_EQUAL(report.steps, report.best_steps);
+    CU_ASSERT_TRUE(report.best.success_low >= 0.8);
+    check_signed("success reached");
+    folder_destroy(&folder);
+}
+
+static void test_ends_without_improvement(void)
+{
+    folder = folder_create();
+    cn_train_config config = point_config();
+    course c = {0};
+    config.steps = 262144;
+    config.evaluate_every = 1024;
+    config.patience = 3;
+    const cn_train_report report = train_followed(&config, &c);
+    CU_ASSERT_EQUAL(report.end, CN_TRAIN_PATIENCE);
+    CU_ASSERT_STRING_EQUAL(report.why, "no improvement for 3 evaluations");
+    CU_ASSERT_EQUAL(report.steps, report.best_steps + 3 * 1024);
+    CU_ASSERT_TRUE(report.steps < config.steps);
+    check_signed("no improvement for 3 evaluations");
+    folder_destroy(&folder);
+}
+
+static void test_ends_that_could_not_come_are_refused(void)
+{
+    folder = folder_create();
+    point_world world = {0};
+    cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+    cn_train_config config = point_config();
+    const cn_train_job job = job_of(policy, &config, &world);
+    cn_train_report report;
+    config.patience = 1;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "set evaluate_every", cn_train(&job, &report, &err));
+    config.patience = 0;
+    config.evaluate_every = 1024;
+    config.stop_success = 0.95;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "64 successes of 64 show no more than 0.9434",
+                    cn_train(&job, &report, &err));
+    config.evaluate_episodes = 73; /* 73 of 73: 0.95001 */
+    config.steps = 1;
+    CN_ASSERT_OK(cn_train(&job, &report, &err));
+    CU_ASSERT_EQUAL(report.end, CN_TRAIN_STEPS);
+    check_signed("all steps done");
+    cn_policy_destroy(&policy);
     folder_destroy(&folder);
 }
 
@@ -352,6 +425,8 @@ static void test_refuses_what_cannot_be_run(void)
 
 CN_TEST_MAIN("policy.trainer", T(test_learns_to_reach), T(test_frozen_columns_survive_training),
              T(test_same_seed_same_bits), T(test_progress_and_evaluations), T(test_no_evaluations),
-             T(test_stop_saves_and_returns), T(test_environment_that_fails),
-             T(test_loss_that_is_not_finite), T(test_folder_that_cannot_be_written),
-             T(test_file_that_cannot_be_replaced), T(test_refuses_what_cannot_be_run))
+             T(test_stop_saves_and_returns), T(test_ends_with_success),
+             T(test_ends_without_improvement), T(test_ends_that_could_not_come_are_refused),
+             T(test_environment_that_fails), T(test_loss_that_is_not_finite),
+             T(test_folder_that_cannot_be_written), T(test_file_that_cannot_be_replaced),
+             T(test_refuses_what_cannot_be_run))
