@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""./dev bench [NAME [OPTIONS]]: runs benchmarks and writes what came out to bench/results/<cpu>/NAME.json.
+
+Without a name: those that take minutes (train, net, gemm, column). The others have scripts of their own,
+bench/NAME.py, and say with --help what they can. docs/performance.md explains how to read the results.
+"""
+import json
+import os
+import subprocess
+import sys
+
+import results
+
+BENCH = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.path.join(results.ROOT, "build", "release", "colonnade")
+BENCH_PYTHON = os.path.join(results.ROOT, ".deps", "bench-venv", "bin", "python3")
+
+
+def measure(*arguments):
+    """Runs `colonnade bench ARGUMENTS`, lets its words through, returns its JSON."""
+    command = [PROGRAM, "bench", *arguments]
+    print("$ colonnade bench " + " ".join(arguments), flush=True)
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True) as process:
+        last = ""
+        for line in process.stdout:
+            if last:
+                print("  " + last, flush=True)
+            last = line.rstrip("\n")
+    if process.returncode != 0:
+        sys.exit(f"bench: '{' '.join(command)}' ended with status {process.returncode}")
+    return json.loads(last)
+
+
+def train(*options):
+    tasks = ("reach", "jaco_reach")
+    measured = {task: measure("train", os.path.join("scenes", task + ".yaml"), *options) for task in tasks}
+    return measured, measured[tasks[0]]["threads"]
+
+
+def net(*options):
+    return measure("net", "--peer", f"{BENCH_PYTHON} {os.path.join(BENCH, 'net_peer.py')}", *options), 1
+
+
+def gemm(*options):
+    return measure("gemm", *options), 1
+
+
+def column(*options):
+    return {f"width_{width}": measure("column", "--width", str(width), *options) for width in (64, 256)}, 1
+
+
+PROGRAMS = {"train": train, "net": net, "gemm": gemm, "column": column}
+
+
+def scripts():
+    """Benchmarks that are scripts of their own: they write their results themselves."""
+    others = {"run.py", "results.py", "demo.py"}
+    return sorted(name[:-3] for name in os.listdir(BENCH)
+                  if name.endswith(".py") and name not in others and not name.endswith("_peer.py"))
+
+
+def main():
+    os.chdir(results.ROOT)
+    name, options = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else (None, [])
+    if name in scripts():
+        os.execv(BENCH_PYTHON, [BENCH_PYTHON, os.path.join(BENCH, name + ".py"), *options])
+    if name is not None and name not in PROGRAMS:
+        sys.exit(f"bench: there is no benchmark '{name}'; there are: {', '.join([*PROGRAMS, *scripts()])}")
+    for each in [name] if name else PROGRAMS:
+        data, threads = PROGRAMS[each](*options)
+        print("written to " + os.path.relpath(results.write(each, data, threads)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
