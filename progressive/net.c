@@ -273,8 +273,8 @@ static int build_laterals(const cn_net *net, cn_graph *g, hidden_nodes h, int k,
     }
     if (l->adapter_weight < 0)
         return count;
-    parts[0] = cn_op_linear(g, cn_op_concat(g, parts, count), l->adapter_weight, l->adapter_bias,
-                            c->spec.activation);
+    const cn_node sources = count == 1 ? parts[0] : cn_op_concat(g, parts, count);
+    parts[0] = cn_op_linear(g, sources, l->adapter_weight, l->adapter_bias, c->spec.activation);
     return 1;
 }
 

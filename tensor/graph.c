@@ -181,6 +181,7 @@ static void mark_grads(cn_graph *g)
             node->needs_grad = node->needs_grad || param_needs_grad(g, node->params[k]);
         for (int k = 0; k < node->input_count; k++)
             node->needs_grad = node->needs_grad || g->nodes[node->inputs[k]]->needs_grad;
+        node->grad_width = node->kind->grad_width ? node->kind->grad_width(g, node) : node->width;
     }
 }
 

@@ -121,7 +121,8 @@ int cn_graph_max_rows(const cn_graph *g);
 /* [rows, width] of a node; valid until the graph is destroyed. */
 float *cn_graph_value(cn_graph *g, cn_node node);
 
-/* d loss / d node of the last backward, or NULL where none is needed. */
+/* d loss / d node of the last backward, or NULL where none is needed. Of a concatenation only the
+ * columns up to the last part that needs a gradient. */
 const float *cn_graph_grad(const cn_graph *g, cn_node node);
 
 /* Where backward adds parameter gradients: cn_params_count floats. Default: cn_params_grads. */

@@ -32,7 +32,21 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
     }
 }
 
-static const cn_op_kind concat = {.name = "concat", .forward = forward, .backward = backward};
+/* Up to the last part that needs a gradient: what the frozen columns of a network say comes last,
+ * and is not worth a product. */
+static int grad_width(const cn_graph *g, const cn_graph_node *node)
+{
+    int width = 0, needed = 0;
+    for (int k = 0; k < node->input_count; k++) {
+        const cn_graph_node *x = cn_graph_input(g, node, k);
+        width += x->width;
+        needed = x->needs_grad ? width : needed;
+    }
+    return needed;
+}
+
+static const cn_op_kind concat = {
+    .name = "concat", .forward = forward, .backward = backward, .grad_width = grad_width};
 
 cn_node cn_op_concat(cn_graph *g, const cn_node *parts, int count)
 {

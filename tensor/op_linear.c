@@ -66,7 +66,7 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
     bool first;
     float *dx = cn_grad_into(g, node, 0, &first);
     if (dx)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, B, I, O, 1.0f, d, O,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, B, x->grad_width, O, 1.0f, d, O,
                     cn_graph_param(g, node, WEIGHT), I, first ? 0.0f : 1.0f, dx, I);
 }
 

@@ -82,6 +82,28 @@ static void test_concat_and_slice_match_reference(void)
     bench_destroy(&t);
 }
 
+/* Data beside what learns, before it and after it: gradients reach what learns wherever it stands,
+ * and nothing is computed for the columns behind it. */
+static void test_concat_with_data_gradients(void)
+{
+    for (int place = 0; place < 3; place++) {
+        bench t = bench_create();
+        const cn_node x = leaf(&t, "x", 3, 1.0f);
+        cn_node parts[3] = {t.unit, t.unit, t.unit};
+        parts[place] = x;
+        const cn_node all = cn_op_concat(t.graph, parts, 3);
+        const cn_param weight = random_param(&t, "weight", 4, 3 + 2 * ROWS, 0.5f);
+        const cn_node y = cn_op_linear(t.graph, all, weight, -1, CN_TANH);
+        const cn_node loss = readout(&t, y, 4);
+        bench_finish(&t, ROWS, CN_TRAINING);
+        check_gradients(&t, loss);
+        const int width = 3 + 2 * ROWS;
+        for (int i = 3 + place * ROWS; i < width; i++)
+            CU_ASSERT_EQUAL(cn_graph_grad(t.graph, all)[i], 0.0f);
+        bench_destroy(&t);
+    }
+}
+
 /* x arrives twice in one concat, z through two slices: gradients must add. */
 static void test_concat_and_slice_gradients(void)
 {
@@ -351,9 +373,9 @@ static void test_ppo_loss_stops_at_the_clip(void)
 
 CN_TEST_MAIN("tensor.ops", T(test_linear_matches_reference), T(test_linear_gradients),
              T(test_concat_and_slice_match_reference), T(test_concat_and_slice_gradients),
-             T(test_scale_add_activation_match_reference), T(test_scale_add_activation_gradients),
-             T(test_gaussian_matches_reference), T(test_gaussian_gradients),
-             T(test_categorical_matches_reference), T(test_categorical_gradients),
-             T(test_categorical_survives_extremes),
+             T(test_concat_with_data_gradients), T(test_scale_add_activation_match_reference),
+             T(test_scale_add_activation_gradients), T(test_gaussian_matches_reference),
+             T(test_gaussian_gradients), T(test_categorical_matches_reference),
+             T(test_categorical_gradients), T(test_categorical_survives_extremes),
              T(test_squared_error_matches_reference_and_gradients),
              T(test_ppo_loss_matches_reference_and_gradients), T(test_ppo_loss_stops_at_the_clip))
