@@ -64,6 +64,19 @@ static size_t trainable(cn_policy *policy)
     return cn_params_trainable(cn_policy_params(policy));
 }
 
+static void print_change(const cn_evaluation *before, const cn_evaluation *after)
+{
+    if (after->successes >= 0)
+        printf(
+            "success before %.1f %%, after %.1f %% (%ld episodes each, 95 %% interval after: %.1f "
+            "to %.1f %%)\n",
+            100.0 * before->success_rate, 100.0 * after->success_rate, after->episodes,
+            100.0 * after->success_low, 100.0 * after->success_high);
+    else
+        printf("return before %.2f, after %.2f (%ld episodes each)\n", before->return_mean,
+               after->return_mean, after->episodes);
+}
+
 static void report(const adapt_options *o, const cn_train_report *run, cn_policy *policy,
                    const char *path, const cn_evaluation *before, const cn_evaluation *after)
 {
@@ -71,21 +84,18 @@ static void report(const adapt_options *o, const cn_train_report *run, cn_policy
     printf("%lld robot steps in %.1f s (%.0f steps/s): %s\n", (long long)run->steps, run->seconds,
            rate, run->why);
     if (after->episodes > 0)
-        printf(
-            "success before %.1f %%, after %.1f %% (%ld episodes each, 95 %% interval after: %.1f "
-            "to %.1f %%)\n",
-            100.0 * before->success_rate, 100.0 * after->success_rate, after->episodes,
-            100.0 * after->success_low, 100.0 * after->success_high);
+        print_change(before, after);
     printf("policy  %s (%d columns, %zu trainable parameters)\n", path, cn_policy_columns(policy),
            trainable(policy));
     if (o->learning.json)
-        cli_print_json(json_pack(
-            "{s:I, s:f, s:f, s:o, s:o, s:s, s:i, s:I, s:s, s:b, s:s}", "steps",
-            (json_int_t)run->steps, "seconds", run->seconds, "success_before", before->success_rate,
-            "success_after", cli_measure_json(after, after->success_rate), "return_after",
-            cli_measure_json(after, after->return_mean), "policy", path, "columns",
-            cn_policy_columns(policy), "trainable_parameters", (json_int_t)trainable(policy),
-            "method", o->method, "stopped", run->end == CN_TRAIN_STOPPED, "why", run->why));
+        cli_print_json(json_pack("{s:I, s:f, s:o, s:o, s:o, s:s, s:i, s:I, s:s, s:b, s:s}", "steps",
+                                 (json_int_t)run->steps, "seconds", run->seconds, "success_before",
+                                 cli_measure_json(before, before->success_rate), "success_after",
+                                 cli_measure_json(after, after->success_rate), "return_after",
+                                 cli_measure_json(after, after->return_mean), "policy", path,
+                                 "columns", cn_policy_columns(policy), "trainable_parameters",
+                                 (json_int_t)trainable(policy), "method", o->method, "stopped",
+                                 run->end == CN_TRAIN_STOPPED, "why", run->why));
 }
 
 static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **policy,
@@ -110,8 +120,8 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
     };
     CN_TRY(cli_learning_folder(&o->learning, &config, err));
     CN_TRY(cli_measure_run(&measure, &before, err));
-    printf("before: success %.1f %% of %ld episodes\n", 100.0 * before.success_rate,
-           before.episodes);
+    printf("before:\n");
+    cli_measure_print(&before);
     CN_TRY(prepare(o, &config, place->task, policy, err));
     CN_TRY(cli_learning_run(&o->learning, &config, *policy, cli_place_make_env, place,
                             place->link ? 1 : (int)o->learning.threads, &run, err));

@@ -18,18 +18,16 @@ static const cli_usage usage = {
 
 static void report(const cn_evaluation *e, bool compared, bool json)
 {
-    printf("success %.1f %% of %ld episodes (95 %% interval %.1f to %.1f %%)\n"
-           "return  %.2f +- %.2f, length %.1f steps\n",
-           100.0 * e->success_rate, e->episodes, 100.0 * e->success_low, 100.0 * e->success_high,
-           e->return_mean, e->return_std, e->length_mean);
+    cli_measure_print(e);
     if (compared)
         printf("actions %ld compared, %ld differ\n", e->actions_compared, e->actions_different);
     if (!json)
         return;
     json_t *object = json_pack(
-        "{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "episodes", (json_int_t)e->episodes, "success_rate",
-        e->success_rate, "success_low", e->success_low, "success_high", e->success_high,
-        "return_mean", e->return_mean, "return_std", e->return_std, "length_mean", e->length_mean);
+        "{s:I, s:o, s:o, s:o, s:f, s:f, s:f}", "episodes", (json_int_t)e->episodes, "success_rate",
+        cli_measure_json(e, e->success_rate), "success_low", cli_measure_json(e, e->success_low),
+        "success_high", cli_measure_json(e, e->success_high), "return_mean", e->return_mean,
+        "return_std", e->return_std, "length_mean", e->length_mean);
     if (compared) {
         json_object_set_new(object, "actions_compared", json_integer(e->actions_compared));
         json_object_set_new(object, "actions_different", json_integer(e->actions_different));

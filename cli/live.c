@@ -48,30 +48,42 @@ static void add_bar(table *t, const cn_train_progress *p, int width)
              p->steps_per_second, left);
 }
 
+/* "87 %", or "-" where the task does not say what success is. */
+static void percent(double rate, char out[16])
+{
+    if (isnan(rate))
+        strcpy(out, "-");
+    else
+        snprintf(out, 16, "%.0f %%", 100.0 * rate);
+}
+
 /* A row of an evaluation that was after `steps`; 0: there was none. */
 static void add_evaluation(table *t, const char *name, const cn_evaluation *e, int64_t steps)
 {
-    char returns[64] = "", successes[64] = "";
+    char returns[64] = "", successes[64] = "", rate[16];
     if (steps == 0) {
         snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8s", name, "-");
         return;
     }
     if (!isnan(e->return_low))
         snprintf(returns, sizeof returns, "%.2f to %.2f", e->return_low, e->return_high);
-    snprintf(successes, sizeof successes, "%.0f to %.0f %%", 100.0 * e->success_low,
-             100.0 * e->success_high);
-    snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8.2f  %18s  %6.0f %%  %13s  %9lld", name,
-             e->return_mean, returns, 100.0 * e->success_rate, successes, (long long)steps);
+    if (!isnan(e->success_low))
+        snprintf(successes, sizeof successes, "%.0f to %.0f %%", 100.0 * e->success_low,
+                 100.0 * e->success_high);
+    percent(e->success_rate, rate);
+    snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8.2f  %18s  %8s  %13s  %9lld", name,
+             e->return_mean, returns, rate, successes, (long long)steps);
 }
 
 static void add_results(table *t, const cli_live *live, const cn_train_progress *p)
 {
+    char rate[16];
     snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8s  %18s  %8s  %13s  %9s", "", "return",
              "95 % interval", "success", "95 % interval", "steps");
+    percent(live->success_rate, rate);
     if (live->episodes > 0)
-        snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8.2f  %18s  %6.0f %%  %13s  %9lld",
-                 "training", live->return_mean, "", 100.0 * live->success_rate, "",
-                 (long long)p->steps);
+        snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8.2f  %18s  %8s  %13s  %9lld", "training",
+                 live->return_mean, "", rate, "", (long long)p->steps);
     else
         snprintf(next_line(t), CLI_BLOCK_WIDTH, "%-10s  %8s", "training", "-");
     if (p->next_evaluation == 0)
@@ -144,19 +156,33 @@ static void draw(const cli_live *live, const cn_train_progress *p)
     cli_block(t.text, t.lines);
 }
 
+static void episodes_words(const cli_live *live, char *out, size_t size)
+{
+    const size_t used = (size_t)snprintf(out, size, "  return %8.2f", live->return_mean);
+    if (!isnan(live->success_rate))
+        snprintf(out + used, size - used, "  success %3.0f%%", 100.0 * live->success_rate);
+}
+
+static void evaluation_words(const cn_train_progress *p, char *out, size_t size)
+{
+    const cn_evaluation *e = &p->evaluation;
+    const char *best = p->evaluated && p->best ? " (best)" : "";
+    if (e->successes >= 0)
+        snprintf(out, size, "  eval %3.0f%% (%.0f to %.0f%%)%s", 100.0 * e->success_rate,
+                 100.0 * e->success_low, 100.0 * e->success_high, best);
+    else
+        snprintf(out, size, "  eval %.2f%s", e->return_mean, best);
+}
+
 /* "[####......]  624000 steps  23400/s  return 4.21  success 87%  eval 92% (83 to 97%)  25s left"
  */
 static void print_line(const cli_live *live, const cn_train_progress *p)
 {
     char bar[32], left[24], episodes[64] = "", evaluation[64] = "";
-    const cn_evaluation *e = &p->evaluation;
     if (live->episodes > 0)
-        snprintf(episodes, sizeof episodes, "  return %8.2f  success %3.0f%%", live->return_mean,
-                 100.0 * live->success_rate);
+        episodes_words(live, episodes, sizeof episodes);
     if (p->evaluation_steps > 0)
-        snprintf(evaluation, sizeof evaluation, "  eval %3.0f%% (%.0f to %.0f%%)%s",
-                 100.0 * e->success_rate, 100.0 * e->success_low, 100.0 * e->success_high,
-                 p->evaluated && p->best ? " (best)" : "");
+        evaluation_words(p, evaluation, sizeof evaluation);
     cli_bar(fraction_of(p), 20, bar);
     time_left(p, left, sizeof left);
     cli_progress(p->evaluated || p->steps >= p->total_steps, "%s %8lld steps  %6.0f/s%s%s  %s left",

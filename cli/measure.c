@@ -1,6 +1,8 @@
 /* Measuring a policy at a place. */
 #include "cli/measure.h"
 
+#include <math.h>
+
 #include "base/clock.h"
 #include "cli/cli.h"
 
@@ -11,14 +13,16 @@ static void show(void *ctx, long ended, long successes, long episodes)
 {
     const int64_t *began_ns = ctx, spent_ns = cn_clock_now() - *began_ns;
     const double fraction = (double)ended / (double)episodes;
-    char bar[32], left[24];
+    char bar[32], left[24], success[24] = "";
     if (spent_ns < QUIET_NS)
         return;
     cli_bar(fraction, 20, bar);
     cli_duration((double)spent_ns / (double)CN_NS_PER_S * (1.0 / fraction - 1.0), left,
                  sizeof left);
-    cli_progress(false, "%s %ld of %ld episodes  success %3.0f%%  %s left", bar, ended, episodes,
-                 100.0 * (double)successes / (double)ended, left);
+    if (successes >= 0)
+        snprintf(success, sizeof success, "success %3.0f%%  ",
+                 100.0 * (double)successes / (double)ended);
+    cli_progress(false, "%s %ld of %ld episodes  %s%s left", bar, ended, episodes, success, left);
 }
 
 cn_status cli_measure_run(const cli_measure *m, cn_evaluation *out, cn_error *err)
@@ -46,5 +50,15 @@ cleanup:
 
 json_t *cli_measure_json(const cn_evaluation *evaluation, double value)
 {
-    return evaluation->episodes > 0 ? json_real(value) : json_null();
+    return evaluation->episodes > 0 && !isnan(value) ? json_real(value) : json_null();
+}
+
+void cli_measure_print(const cn_evaluation *e)
+{
+    if (e->successes >= 0)
+        printf("success %.1f %% of %ld episodes (95 %% interval %.1f to %.1f %%)\n",
+               100.0 * e->success_rate, e->episodes, 100.0 * e->success_low,
+               100.0 * e->success_high);
+    printf("return  %.2f +- %.2f of %ld episodes, length %.1f steps\n", e->return_mean,
+           e->return_std, e->episodes, e->length_mean);
 }

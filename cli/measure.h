@@ -23,7 +23,11 @@ typedef struct cli_measure {
 /* Measures. Stops early, with CN_ERR_CANCELLED, on Ctrl-C. */
 cn_status cli_measure_run(const cli_measure *measure, cn_evaluation *out, cn_error *err);
 
-/* A value of an evaluation for --json: null when there was none (0 episodes), as after Ctrl-C. */
+/* Prints success, where the task says what it is, and return. */
+void cli_measure_print(const cn_evaluation *evaluation);
+
+/* A value of an evaluation for --json: null when there was none (0 episodes), as after Ctrl-C, and
+ * for the success of a task that does not say what it is. */
 json_t *cli_measure_json(const cn_evaluation *evaluation, double value);
 
 #endif

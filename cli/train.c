@@ -74,14 +74,16 @@ static void tell_how_to_resume(const cli_learning *options, const cn_train_repor
 static json_t *report_to_json(const cn_train_report *run, const char *path,
                               const cn_evaluation *result, double rate)
 {
-    return json_pack("{s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s}", "steps",
+    return json_pack("{s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:b, s:s}", "steps",
                      (json_int_t)run->steps, "seconds", run->seconds, "steps_per_second", rate,
                      "success_rate", cli_measure_json(result, result->success_rate), "success_low",
                      cli_measure_json(result, result->success_low), "success_high",
                      cli_measure_json(result, result->success_high), "return_mean",
                      cli_measure_json(result, result->return_mean), "return_std",
-                     cli_measure_json(result, result->return_std), "policy", path, "stopped",
-                     run->end == CN_TRAIN_STOPPED, "why", run->why);
+                     cli_measure_json(result, result->return_std), "training_return",
+                     run->recent_episodes > 0 ? json_real(run->recent_return) : json_null(),
+                     "training_episodes", (json_int_t)run->recent_episodes, "policy", path,
+                     "stopped", run->end == CN_TRAIN_STOPPED, "why", run->why);
 }
 
 static void report(const cli_learning *options, const cn_train_report *run, const char *task,
@@ -91,10 +93,7 @@ static void report(const cli_learning *options, const cn_train_report *run, cons
     printf("%lld steps in %.1f s (%.0f steps/s): %s\n", (long long)run->steps, run->seconds, rate,
            run->why);
     if (result->episodes > 0)
-        printf("success %.0f %% of %ld held-out episodes (95 %% interval %.0f to %.0f %%), return "
-               "%.2f +- %.2f\n",
-               100.0 * result->success_rate, result->episodes, 100.0 * result->success_low,
-               100.0 * result->success_high, result->return_mean, result->return_std);
+        cli_measure_print(result);
     printf("policy  %s\n", path);
     if (run->end == CN_TRAIN_STOPPED)
         tell_how_to_resume(options, run, task);

@@ -38,7 +38,8 @@ typedef struct cn_env_spec {
     char action[CN_MAX_ACTIONS][CN_NAME]; /* name of each action: its joint */
     char action_unit[CN_NAME];            /* what +-1 is scaled to, e.g. "rad/step" */
     double control_period_s;
-    int step_limit; /* steps after which an episode is truncated */
+    int step_limit;   /* steps after which an episode is truncated */
+    bool has_success; /* the task says what success is */
 } cn_env_spec;
 
 typedef struct cn_env_step {

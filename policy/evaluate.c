@@ -136,13 +136,18 @@ void cn_evaluator_watch(cn_evaluator *e, cn_evaluation_watch *watch, void *ctx)
     e->watch_ctx = ctx;
 }
 
+static bool has_success(const cn_evaluator *e)
+{
+    return e->shard[0].env->spec.has_success;
+}
+
 /* After an episode of shard s. Shard 0 speaks for all: a shard is run by one thread at a time. */
 static void tell(cn_evaluator *e, int s, const episode_result *result)
 {
     const long ended = atomic_fetch_add(&e->ended, 1) + 1;
     const long successes = atomic_fetch_add(&e->successes, result->success) + result->success;
     if (e->watch && s == 0)
-        e->watch(e->watch_ctx, ended, successes, e->episodes);
+        e->watch(e->watch_ctx, ended, has_success(e) ? successes : -1, e->episodes);
 }
 
 static void run_shard(void *ctx, int s)
@@ -194,6 +199,9 @@ void cn_evaluation_intervals(cn_evaluation *e)
         half = student_quantile(n - 1.0) * e->return_std / sqrt(n - 1.0);
     e->return_low = e->return_mean - half;
     e->return_high = e->return_mean + half;
+    e->success_rate = e->success_low = e->success_high = NAN;
+    if (e->successes < 0)
+        return;
     e->success_rate = (double)e->successes / n;
     cn_wilson_interval(e->successes, e->episodes, &e->success_low, &e->success_high);
 }
@@ -213,6 +221,8 @@ static void summarise(const cn_evaluator *e, cn_evaluation *out)
         square += d * d / n;
     }
     out->return_std = sqrt(square);
+    if (!has_success(e))
+        out->successes = -1;
     cn_evaluation_intervals(out);
     for (int s = 0; s < e->shards; s++) {
         out->actions_compared += e->shard[s].compared;

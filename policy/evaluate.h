@@ -9,9 +9,9 @@
 
 typedef struct cn_evaluation {
     long episodes;
-    long successes;
-    double success_rate;              /* successes / episodes */
-    double success_low, success_high; /* 95 % Wilson interval */
+    long successes;                   /* -1: the task does not say what success is */
+    double success_rate;              /* successes / episodes; NaN when there is none, */
+    double success_low, success_high; /* as is its 95 % Wilson interval */
     double return_mean, return_std;   /* std over episodes */
     double return_low, return_high;   /* 95 % interval of the mean; NaN for one episode */
     double length_mean;               /* steps */
@@ -37,7 +37,7 @@ cn_status cn_evaluator_against(cn_evaluator *evaluator, cn_policy *other, int co
                                cn_error *err);
 
 /* Has `watch` called again and again during a run, from one thread: how many episodes have ended,
- * how many of them succeeded. NULL: no more. */
+ * how many of them succeeded (-1: nobody knows). NULL: no more. */
 typedef void cn_evaluation_watch(void *ctx, long ended, long successes, long episodes);
 void cn_evaluator_watch(cn_evaluator *evaluator, cn_evaluation_watch *watch, void *ctx);
 

@@ -47,9 +47,10 @@ static json_t *spec_to_json(const cn_env_spec *spec)
                                                 spec->group[g].size));
     for (int i = 0; i < spec->action_size; i++)
         json_array_append_new(actions, json_string(spec->action[i]));
-    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:f, s:i}", "task", spec->task, "arm", spec->arm,
-                     "observation", groups, "actions", actions, "action_unit", spec->action_unit,
-                     "control_period_s", spec->control_period_s, "step_limit", spec->step_limit);
+    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:f, s:i, s:b}", "task", spec->task, "arm",
+                     spec->arm, "observation", groups, "actions", actions, "action_unit",
+                     spec->action_unit, "control_period_s", spec->control_period_s, "step_limit",
+                     spec->step_limit, "has_success", spec->has_success);
 }
 
 /* @return the metadata's text, free(); NULL without memory. */
@@ -231,12 +232,14 @@ static cn_status read_spec(const char *path, json_t *json, cn_env_spec *spec, cn
 {
     json_t *groups, *actions;
     const char *task, *arm, *unit;
+    int has_success = true;
     *spec = (cn_env_spec){0};
-    CN_FAIL_IF(json_unpack(json, "{s:s, s:s, s:o, s:o, s:s, s:F, s:i}", "task", &task, "arm", &arm,
-                           "observation", &groups, "actions", &actions, "action_unit", &unit,
+    CN_FAIL_IF(json_unpack(json, "{s:s, s:s, s:o, s:o, s:s, s:F, s:i, s?b}", "task", &task, "arm",
+                           &arm, "observation", &groups, "actions", &actions, "action_unit", &unit,
                            "control_period_s", &spec->control_period_s, "step_limit",
-                           &spec->step_limit) != 0,
+                           &spec->step_limit, "has_success", &has_success) != 0,
                CN_ERR_FORMAT, err, "%s: the description of its environment is incomplete", path);
+    spec->has_success = has_success;
     CN_FAIL_IF(!(spec->control_period_s > 0.0), CN_ERR_FORMAT, err,
                "%s: a control period of %g s, not more than 0", path, spec->control_period_s);
     CN_TRY(read_name(path, "task", task, spec->task, err));

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "policy/tfevents.h"
 
+#define RECENT 100 /* episodes whose mean return a run reports, as published results do */
+
 /* Everything that lives as long as a run. */
 typedef struct run {
     const cn_train_job *job;
@@ -15,8 +17,10 @@ typedef struct run {
     cn_evaluator *evaluator; /* NULL: no evaluation during training */
     cn_tfevents *events;
     int column;
-    bool first;            /* of the ranks: the one that writes */
-    double seconds_before; /* spent by the parts of the run before this one */
+    bool first;                       /* of the ranks: the one that writes */
+    double seconds_before;            /* spent by the parts of the run before this one */
+    long iterations;                  /* in which episodes ended, */
+    cn_episode_totals recent[RECENT]; /* and what ended in the last of them: i at i % RECENT */
     cn_train_report *report;
 } run;
 
@@ -219,8 +223,27 @@ static void note(const run *r, cn_train_progress *p, double seconds)
     p->steps_per_second = (double)p->last.steps / seconds;
     p->episodes = ended->episodes;
     p->return_mean = ended->episodes ? ended->return_sum / n : NAN;
-    p->success_rate = ended->episodes ? (double)ended->successes / n : NAN;
+    const bool judged = ended->episodes > 0 && cn_policy_spec(r->job->policy)->has_success;
+    p->success_rate = judged ? (double)ended->successes / n : NAN;
     p->metrics = r->learner->metrics(r->learner, p->metric);
+}
+
+/* Adds the episodes of an iteration to the recent ones, and sums up the newest RECENT of those, to
+ * whole iterations. */
+static void note_recent(run *r, const cn_episode_totals *ended)
+{
+    cn_train_report *report = r->report;
+    double sum = 0.0;
+    if (ended->episodes == 0)
+        return;
+    r->recent[r->iterations++ % RECENT] = *ended;
+    report->recent_episodes = 0;
+    for (long i = r->iterations - 1;
+         i >= 0 && i > r->iterations - 1 - RECENT && report->recent_episodes < RECENT; i--) {
+        report->recent_episodes += r->recent[i % RECENT].episodes;
+        sum += r->recent[i % RECENT].return_sum;
+    }
+    report->recent_return = sum / (double)report->recent_episodes;
 }
 
 /* What an iteration leaves in the folder. */
@@ -237,6 +260,7 @@ static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_erro
     CN_TRY(
         r->learner->iterate(r->learner, (double)p->steps / (double)p->total_steps, &p->last, err));
     note(r, p, (double)(cn_clock_now() - began) / (double)CN_NS_PER_S);
+    note_recent(r, &p->last.episodes);
     cn_policy_column_at(r->job->policy, r->column)->steps += p->last.steps;
     CN_TRY(evaluate(r, p, err));
     p->seconds = r->seconds_before + (double)(cn_clock_now() - start_ns) / (double)CN_NS_PER_S;
@@ -331,7 +355,7 @@ static cn_status train(run *r, cn_error *err)
 
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err)
 {
-    *report = (cn_train_report){0};
+    *report = (cn_train_report){.recent_return = NAN};
     run r = {
         .job = job,
         .column = cn_policy_columns(job->policy) - 1,

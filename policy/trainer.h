@@ -25,6 +25,8 @@ typedef struct cn_train_report {
     long without_improvement; /* evaluations since the best */
     int64_t best_steps;       /* where best.safetensors was learned; 0: there is none */
     cn_evaluation best;       /* its evaluation */
+    long recent_episodes; /* with sampled actions, that ended last: at least 100 if so many did */
+    double recent_return; /* their mean; NaN when there were none */
 } cn_train_report;
 
 /* Where a run stands; for a progress line and for metrics. */
@@ -34,7 +36,7 @@ typedef struct cn_train_progress {
     double steps_per_second;    /* of the last iteration */
     long episodes;              /* that ended in the last iteration */
     double return_mean;         /* of them; NaN when there were none */
-    double success_rate;        /* of them, with sampled actions; NaN when there were none */
+    double success_rate;        /* of them, with sampled actions; NaN when nobody knows */
     cn_learner_step last;       /* what the learner says of the last iteration */
     int metrics;                /* that the learner has */
     cn_metric metric[CN_MAX_METRICS];

@@ -278,6 +278,7 @@ cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err)
     if (cn_yaml_find(map, "ends_episode", &node))
         CN_TRY(cn_yaml_bool(node, &success->ends_episode, err));
     success->defined = true;
+    task->spec.has_success = true;
     return CN_OK;
 }
 

@@ -293,6 +293,7 @@ static inline cn_robot_observer fake_observer(fake_task *task, double control_pe
                 .action_size = 3,
                 .control_period_s = control_period_s,
                 .step_limit = task->step_limit,
+                .has_success = true,
             },
         .joint = {"base", "wrist", "rail"},
         .joints = 3,

@@ -18,6 +18,7 @@ typedef struct point_world {
     long fails;         /* number of that environment, in order of creation */
     long refuse_at;     /* creation number that fails; 0: none; numbers from 1 */
     const char *arm;    /* NULL: "point" */
+    bool unjudged;      /* the task does not say what success is */
     bool unreachable;   /* no goal is near enough: every episode is truncated */
     bool broken_reward; /* every reward is NaN */
     long made;          /* environments so far */
@@ -46,6 +47,7 @@ static inline cn_env_spec point_spec(void)
         .action_unit = "m/step",
         .control_period_s = 0.05,
         .step_limit = 20,
+        .has_success = true,
     };
 }
 
@@ -121,6 +123,7 @@ static inline cn_status point_make(void *ctx, cn_env **out, cn_error *err)
         snprintf(p->env.spec.arm, CN_NAME, "%s", world->arm);
     if (world->step_limit)
         p->env.spec.step_limit = world->step_limit;
+    p->env.spec.has_success = !world->unjudged;
     world->alive++;
     *out = &p->env;
     return CN_OK;

@@ -54,6 +54,18 @@ static void test_truncated_episodes(void)
     setting_destroy(&s);
 }
 
+static void test_tasks_without_success(void)
+{
+    setting s = {.world = {.unjudged = true}};
+    setting_create(&s, EPISODES, 1);
+    const cn_evaluation e = evaluate(&s, EPISODES, 1);
+    CU_ASSERT_EQUAL(e.episodes, EPISODES);
+    CU_ASSERT_EQUAL(e.successes, -1);
+    CU_ASSERT_TRUE(isnan(e.success_rate) && isnan(e.success_low) && isnan(e.success_high));
+    CU_ASSERT_TRUE(e.return_low < e.return_mean && e.return_mean < e.return_high);
+    setting_destroy(&s);
+}
+
 /* Number e of a seed is one episode, whatever runs beside it: the returns that are the steps from n
  * to n + 1 episodes have the spread that all together report, in any number of environments. */
 static void test_episodes_are_numbered(void)
@@ -288,8 +300,9 @@ static void test_interval_of_the_mean(void)
     CU_ASSERT_TRUE(isnan(one.return_low) && isnan(one.return_high));
 }
 
-CN_TEST_MAIN("policy.evaluate", T(test_truncated_episodes), T(test_episodes_are_numbered),
-             T(test_other_seeds_are_other_episodes), T(test_threads_do_not_change_bits),
-             T(test_against_the_same_and_another_column), T(test_against_a_policy_of_another_arm),
-             T(test_watching), T(test_stop), T(test_failing_environment), T(test_refusals),
-             T(test_wilson_interval), T(test_interval_of_the_mean))
+CN_TEST_MAIN("policy.evaluate", T(test_truncated_episodes), T(test_tasks_without_success),
+             T(test_episodes_are_numbered), T(test_other_seeds_are_other_episodes),
+             T(test_threads_do_not_change_bits), T(test_against_the_same_and_another_column),
+             T(test_against_a_policy_of_another_arm), T(test_watching), T(test_stop),
+             T(test_failing_environment), T(test_refusals), T(test_wilson_interval),
+             T(test_interval_of_the_mean))

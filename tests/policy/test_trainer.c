@@ -167,8 +167,10 @@ typedef struct course {
     int iterations, evaluations, bests;
     int64_t steps;
     cn_evaluation best;
+    double highest; /* return of an evaluation, above 0 */
     atomic_bool stop;
-    int stop_at; /* iteration; 0: never */
+    int stop_at;                /* iteration; 0: never */
+    cn_episode_totals ended[8]; /* in the first iterations */
 } course;
 
 /* NaN: there is none of that name. */
@@ -190,8 +192,12 @@ static void follow(void *ctx, const cn_train_progress *p)
     CU_ASSERT_DOUBLE_EQUAL(p->last.environments + p->last.inference + p->last.update + p->last.idle,
                            1.0, 1e-9);
     c->steps = p->steps;
+    if (c->iterations < 8)
+        c->ended[c->iterations] = p->last.episodes;
     c->iterations++;
     c->evaluations += p->evaluated;
+    if (p->evaluated)
+        c->highest = fmax(c->highest, p->evaluation.return_mean);
     c->bests += p->evaluated && p->best;
     if (p->evaluated && p->best)
         c->best = p->evaluation;
@@ -231,8 +237,38 @@ static void test_progress_and_evaluations(void)
     CU_ASSERT_EQUAL(c.evaluations, 3); /* after 2048, 4096 and 5120 */
     CU_ASSERT_TRUE(c.bests >= 1);
     CU_ASSERT_EQUAL(report.best.return_mean, c.best.return_mean);
+    cn_episode_totals recent = c.ended[4]; /* of 50 episodes or more: */
+    for (int i = 3; recent.episodes < 100; i--) {
+        recent.episodes += c.ended[i].episodes;
+        recent.return_sum += c.ended[i].return_sum;
+    }
+    CU_ASSERT_EQUAL(report.recent_episodes, recent.episodes);
+    CU_ASSERT_DOUBLE_EQUAL(report.recent_return, recent.return_sum / (double)recent.episodes, 1e-9);
     cn_policy *best = load("best.safetensors");
     cn_policy_destroy(&best);
+    folder_destroy(&folder);
+}
+
+/* Where nobody knows what success is, the best is the one of the highest return. */
+static void test_best_without_success(void)
+{
+    folder = folder_create();
+    cn_train_config config = point_config();
+    point_world world = {.unjudged = true};
+    cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+    cn_train_report report;
+    course c = {0};
+    config.steps = 5000;
+    config.evaluate_every = 1000;
+    cn_train_job job = job_of(policy, &config, &world);
+    job.progress = follow;
+    job.progress_ctx = &c;
+    CN_ASSERT_OK(cn_train(&job, &report, &err));
+    CU_ASSERT_EQUAL(report.best.successes, -1);
+    CU_ASSERT_TRUE(isnan(report.best.success_rate));
+    CU_ASSERT_EQUAL(c.best.return_mean, c.highest);
+    CU_ASSERT_EQUAL(report.best.return_mean, c.highest);
+    cn_policy_destroy(&policy);
     folder_destroy(&folder);
 }
 
@@ -245,6 +281,7 @@ static void test_no_evaluations(void)
     const cn_train_report report = train_followed(&config, &c);
     CU_ASSERT_EQUAL(c.iterations, 1);
     CU_ASSERT_FALSE(report.best_steps > 0);
+    CU_ASSERT_EQUAL(report.recent_episodes, c.ended[0].episodes);
     CU_ASSERT_NOT_EQUAL(access(folder_path(&folder, "best.safetensors"), F_OK), 0);
     folder_destroy(&folder);
 }
@@ -424,9 +461,9 @@ static void test_refuses_what_cannot_be_run(void)
 }
 
 CN_TEST_MAIN("policy.trainer", T(test_learns_to_reach), T(test_frozen_columns_survive_training),
-             T(test_same_seed_same_bits), T(test_progress_and_evaluations), T(test_no_evaluations),
-             T(test_stop_saves_and_returns), T(test_ends_with_success),
-             T(test_ends_without_improvement), T(test_ends_that_could_not_come_are_refused),
-             T(test_environment_that_fails), T(test_loss_that_is_not_finite),
-             T(test_folder_that_cannot_be_written), T(test_file_that_cannot_be_replaced),
-             T(test_refuses_what_cannot_be_run))
+             T(test_same_seed_same_bits), T(test_progress_and_evaluations),
+             T(test_best_without_success), T(test_no_evaluations), T(test_stop_saves_and_returns),
+             T(test_ends_with_success), T(test_ends_without_improvement),
+             T(test_ends_that_could_not_come_are_refused), T(test_environment_that_fails),
+             T(test_loss_that_is_not_finite), T(test_folder_that_cannot_be_written),
+             T(test_file_that_cannot_be_replaced), T(test_refuses_what_cannot_be_run))
