@@ -10,6 +10,7 @@ typedef struct cn_agent cn_agent;
 
 typedef enum cn_agent_kind {
     CN_AGENT_ACTOR,        /* actions only: evaluation and control */
+    CN_AGENT_SAMPLER,      /* how far they spread as well, of a column with state_std */
     CN_AGENT_ACTOR_CRITIC, /* values and the frozen columns' features as well: rollouts */
 } cn_agent_kind;
 
@@ -24,13 +25,15 @@ void cn_agent_destroy(cn_agent **agent);
 void cn_agent_forward(cn_agent *agent, const float *observations, int rows);
 
 /* Results of the last forward, valid until the next. */
-const float *cn_agent_mean(const cn_agent *agent);  /* [rows, action_size] */
-const float *cn_agent_value(const cn_agent *agent); /* [rows, 1]; critic only */
+const float *cn_agent_mean(const cn_agent *agent);    /* [rows, action_size] before its bound */
+const float *cn_agent_log_std(const cn_agent *agent); /* [rows, action_size]; sampler only */
+const float *cn_agent_value(const cn_agent *agent);   /* [rows, 1]; critic only */
 const float *cn_agent_input(const cn_agent *agent); /* [rows, input_size] the column's own input */
 const float *cn_agent_features(const cn_agent *agent); /* [rows, features_size]; critic only */
 int cn_agent_features_size(const cn_agent *agent);     /* 0 for column 0 */
 
-/* One observation, deterministic action: the mean. The signature control and replay want. */
+/* One observation, deterministic action: the mean, or its tanh where the column's bound is that.
+ * The signature control and replay want. */
 void cn_agent_act(void *agent, const float *observation, float *action);
 
 #endif

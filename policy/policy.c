@@ -100,6 +100,16 @@ static cn_column_spec net_spec(const cn_policy_column *c, float output_gain)
     return spec;
 }
 
+/* Zeros: the standard deviation begins as a constant. */
+static cn_status add_log_std_weight(cn_policy *p, int k, cn_error *err)
+{
+    const cn_policy_column *c = &p->column[k];
+    char name[CN_PARAM_NAME];
+    snprintf(name, sizeof name, "actor/%d/log_std.weight", k);
+    return cn_params_add(p->params, name, p->spec.action_size, c->hidden[c->layers - 1],
+                         &p->log_std_weight[k], err);
+}
+
 static cn_status grow_nets(cn_policy *p, const cn_policy_column *c, cn_growth growth, cn_rng *rng,
                            cn_error *err)
 {
@@ -108,7 +118,9 @@ static cn_status grow_nets(cn_policy *p, const cn_policy_column *c, cn_growth gr
     CN_TRY(cn_net_grow(p->critic, &critic, growth, rng, err));
     char name[CN_PARAM_NAME];
     snprintf(name, sizeof name, "actor/%d/log_std", p->columns);
-    return cn_params_add(p->params, name, 1, p->spec.action_size, &p->log_std[p->columns], err);
+    CN_TRY(cn_params_add(p->params, name, 1, p->spec.action_size, &p->log_std[p->columns], err));
+    p->log_std_weight[p->columns] = -1;
+    return c->state_std ? add_log_std_weight(p, p->columns, err) : CN_OK;
 }
 
 cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth growth,
@@ -123,6 +135,8 @@ cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth
     CN_FAIL_IF(growth == CN_GROW_IDENTITY && k > 0 && !same_groups(c, &p->column[k - 1]),
                CN_ERR_ARGUMENT, err,
                "an identity start needs the observation groups of the column before it");
+    if (growth == CN_GROW_IDENTITY && k > 0)
+        c->bound = p->column[k - 1].bound;
     CN_TRY(grow_nets(p, c, growth, rng, err));
     CN_TRY(cn_normalizer_create(c->input_size, &p->normalizer[k], err));
     cn_params_fill(p->params, p->log_std[k], column->log_std);
@@ -131,6 +145,16 @@ cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth
         cn_policy_explore(p, k, k - 1, column->log_std);
     }
     p->columns++;
+    return CN_OK;
+}
+
+cn_status cn_policy_add_state_std(cn_policy *p, cn_error *err)
+{
+    const int k = p->columns - 1;
+    if (p->column[k].state_std)
+        return CN_OK;
+    CN_TRY(add_log_std_weight(p, k, err));
+    p->column[k].state_std = true;
     return CN_OK;
 }
 
@@ -156,6 +180,8 @@ static uint64_t column_checksum(const cn_policy *p, int k)
     const int form[] = {c->groups, c->layers, (int)c->activation, (int)c->lateral};
     uint64_t hash = cn_checksum_append(actor, &critic, sizeof critic);
     hash = cn_checksum_append(hash, form, sizeof form);
+    if (c->bound != CN_BOUND_CLIP) /* the first files knew no other */
+        hash = cn_checksum_append(hash, &c->bound, sizeof c->bound);
     hash = cn_checksum_append(hash, c->group, (size_t)c->groups * sizeof c->group[0]);
     hash = cn_checksum_append(hash, c->hidden, (size_t)c->layers * sizeof c->hidden[0]);
     hash = cn_checksum_append(hash, &n->count, sizeof n->count);
@@ -247,6 +273,11 @@ const cn_net *cn_policy_critic(const cn_policy *p)
 cn_param cn_policy_log_std(const cn_policy *p, int column)
 {
     return p->log_std[column];
+}
+
+cn_param cn_policy_log_std_weight(const cn_policy *p, int column)
+{
+    return p->log_std_weight[column];
 }
 
 void cn_policy_gather(const cn_policy *p, int column, const float *observation, float *input)

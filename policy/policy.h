@@ -23,7 +23,10 @@ typedef struct cn_policy_column {
     cn_lateral lateral;
     int adapter_size;
     float adapter_scale;
-    float log_std; /* initial log standard deviation; for an identity start, at least */
+    float log_std;  /* initial log standard deviation; for an identity start, at least */
+    cn_bound bound; /* actions are the mean, clipped by the env, or its tanh; for an identity start
+                       that of the column before */
+    bool state_std; /* the log standard deviation depends on the state: see policy/actor.h */
     bool frozen;
     uint64_t checksum;       /* of its form, parameters and normaliser, when frozen */
     char task[CN_NAME];      /* where it was learned, */
@@ -46,6 +49,11 @@ void cn_policy_destroy(cn_policy **policy);
 cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_growth growth,
                          cn_rng *rng, cn_error *err);
 
+/* Lets the last column's log standard deviation depend on the state (policy/actor.h); it begins as
+ * it was. Does nothing when it does already. Invalidates graphs built on the policy. @return
+ * CN_ERR_MEMORY. */
+cn_status cn_policy_add_state_std(cn_policy *policy, cn_error *err);
+
 /* Sets a column's log standard deviations to those of column `from`, raised to at least log_std. */
 void cn_policy_explore(cn_policy *policy, int column, int from, float log_std);
 
@@ -66,6 +74,7 @@ cn_params *cn_policy_params(cn_policy *policy);
 const cn_net *cn_policy_actor(const cn_policy *policy);
 const cn_net *cn_policy_critic(const cn_policy *policy);
 cn_param cn_policy_log_std(const cn_policy *policy, int column);
+cn_param cn_policy_log_std_weight(const cn_policy *policy, int column); /* -1: no state_std */
 
 /* Checksum of one column, or of all (column = -1): what a log names its policy by. */
 uint64_t cn_policy_checksum(const cn_policy *policy, int column);

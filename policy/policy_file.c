@@ -15,6 +15,7 @@
 
 static const char *const activation_words[] = {"identity", "tanh", "relu"};
 static const char *const lateral_words[] = {"none", "linear", "adapter"};
+static const char *const bound_words[] = {"clip", "tanh"};
 
 /* ---- Saving ---- */
 
@@ -31,12 +32,13 @@ static json_t *column_to_json(const cn_policy_column *c)
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016" PRIx64, c->checksum);
     return json_pack(
-        "{s:o, s:o, s:s, s:s, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "groups",
-        ints_to_json(c->group, c->groups), "hidden", ints_to_json(c->hidden, c->layers),
+        "{s:o, s:o, s:s, s:s, s:s, s:b, s:i, s:f, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:s}",
+        "groups", ints_to_json(c->group, c->groups), "hidden", ints_to_json(c->hidden, c->layers),
         "activation", activation_words[c->activation], "lateral", lateral_words[c->lateral],
-        "adapter_size", c->adapter_size, "adapter_scale", (double)c->adapter_scale, "frozen",
-        c->frozen, "checksum", checksum, "task", c->task, "task_file", c->task_file, "method",
-        c->method, "seed", (json_int_t)c->seed, "steps", (json_int_t)c->steps, "ended", c->ended);
+        "bound", bound_words[c->bound], "state_std", c->state_std, "adapter_size", c->adapter_size,
+        "adapter_scale", (double)c->adapter_scale, "frozen", c->frozen, "checksum", checksum,
+        "task", c->task, "task_file", c->task_file, "method", c->method, "seed",
+        (json_int_t)c->seed, "steps", (json_int_t)c->steps, "ended", c->ended);
 }
 
 static json_t *spec_to_json(const cn_env_spec *spec)
@@ -176,16 +178,20 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
 {
     json_t *groups, *hidden;
     const char *activation, *lateral, *checksum, *task, *task_file, *method, *ended = "";
+    const char *bound = bound_words[CN_BOUND_CLIP]; /* the first files knew no other */
     double scale;
-    int frozen, word = 0;
+    int frozen, state_std = false, word = 0;
     json_int_t seed, steps;
     *c = (cn_policy_column){0};
     CN_FAIL_IF(
-        json_unpack(json, "{s:o, s:o, s:s, s:s, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s?s}",
-                    "groups", &groups, "hidden", &hidden, "activation", &activation, "lateral",
-                    &lateral, "adapter_size", &c->adapter_size, "adapter_scale", &scale, "frozen",
-                    &frozen, "checksum", &checksum, "task", &task, "task_file", &task_file,
-                    "method", &method, "seed", &seed, "steps", &steps, "ended", &ended) != 0,
+        json_unpack(
+            json,
+            "{s:o, s:o, s:s, s:s, s?s, s?b, s:i, s:F, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s?s}",
+            "groups", &groups, "hidden", &hidden, "activation", &activation, "lateral", &lateral,
+            "bound", &bound, "state_std", &state_std, "adapter_size", &c->adapter_size,
+            "adapter_scale", &scale, "frozen", &frozen, "checksum", &checksum, "task", &task,
+            "task_file", &task_file, "method", &method, "seed", &seed, "steps", &steps, "ended",
+            &ended) != 0,
         CN_ERR_FORMAT, err, "%s: a column's description is incomplete", path);
     CN_FAIL_IF(c->adapter_size < 0 || c->adapter_size > MAX_WIDTH, CN_ERR_FORMAT, err,
                "%s: 'adapter_size' is %d, not a number from 0 to %d", path, c->adapter_size,
@@ -196,6 +202,9 @@ static cn_status read_column(const char *path, json_t *json, cn_policy_column *c
     c->activation = (cn_activation)word;
     CN_TRY(read_word(path, "lateral", lateral, lateral_words, 3, &word, err));
     c->lateral = (cn_lateral)word;
+    CN_TRY(read_word(path, "bound", bound, bound_words, 2, &word, err));
+    c->bound = (cn_bound)word;
+    c->state_std = state_std != 0;
     CN_TRY(read_name(path, "task", task, c->task, err));
     CN_TRY(read_text(path, "task file", task_file, c->task_file, sizeof c->task_file, err));
     CN_TRY(read_name(path, "method", method, c->method, err));

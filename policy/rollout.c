@@ -30,6 +30,9 @@ typedef struct shard {
 struct cn_collector {
     cn_policy *policy;
     int column;
+    bool transitions; /* for learners that replay them */
+    bool wander;      /* uniform actions */
+    cn_bound bound;
     uint64_t seed;
     cn_pool *pool;
     cn_rollout rollout;
@@ -45,6 +48,18 @@ static float *floats(int a, int b, int c)
 {
     const size_t n = (size_t)a * (size_t)b * (size_t)c;
     return calloc(n ? n : 1, sizeof(float));
+}
+
+static cn_status allocate_transitions(cn_rollout *r, cn_error *err)
+{
+    r->observation = floats(r->N, r->T, r->O);
+    r->action = floats(r->N, r->T, r->A);
+    r->reward = floats(r->N, r->T, 1);
+    r->next = floats(r->N, r->T, r->O);
+    r->end = calloc((size_t)r->N * (size_t)r->T, 1);
+    CN_FAIL_IF(!r->observation || !r->action || !r->reward || !r->next || !r->end, CN_ERR_MEMORY,
+               err, "no memory for %d x %d transitions", r->N, r->T);
+    return CN_OK;
 }
 
 static cn_status allocate_rollout(cn_rollout *r, cn_error *err)
@@ -67,8 +82,8 @@ static cn_status allocate_rollout(cn_rollout *r, cn_error *err)
 
 static void free_rollout(cn_rollout *r)
 {
-    float *const blocks[] = {r->observation, r->input,  r->features,  r->action,    r->log_prob,
-                             r->value,       r->reward, r->bootstrap, r->last_value};
+    float *const blocks[] = {r->observation, r->input,  r->features,  r->action,     r->log_prob,
+                             r->value,       r->reward, r->bootstrap, r->last_value, r->next};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         free(blocks[i]);
     free(r->end);
@@ -84,8 +99,8 @@ static cn_status create_shards(cn_collector *c, cn_error *err)
         sh->count = (s + 1) * N / c->shards - sh->first;
         sh->observation = floats(sh->count, c->rollout.O, 1);
         CN_FAIL_IF(!sh->observation, CN_ERR_MEMORY, err, "no memory for a shard");
-        CN_TRY(cn_agent_create(c->policy, c->column, sh->count, CN_AGENT_ACTOR_CRITIC, &sh->agent,
-                               err));
+        const cn_agent_kind kind = c->transitions ? CN_AGENT_SAMPLER : CN_AGENT_ACTOR_CRITIC;
+        CN_TRY(cn_agent_create(c->policy, c->column, sh->count, kind, &sh->agent, err));
     }
     return CN_OK;
 }
@@ -102,11 +117,12 @@ static cn_status create_envs(cn_collector *c, cn_make_env *make, void *ctx, cn_e
     return CN_OK;
 }
 
-cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
-                              cn_make_env *make, void *make_ctx, cn_pool *pool, cn_collector **out,
-                              cn_error *err)
+/* @param what  the fields that don't follow from the others */
+static cn_status create(const cn_collector *what, int envs, int steps, cn_make_env *make,
+                        void *make_ctx, cn_collector **out, cn_error *err)
 {
     *out = NULL;
+    cn_policy *const policy = what->policy;
     CN_FAIL_IF(envs < 1 || steps < 1 || steps > CN_MAX_ROLLOUT_ROWS / envs, CN_ERR_ARGUMENT, err,
                "rollouts of %d environments x %d steps; 1 x 1 to %d in all are possible", envs,
                steps, CN_MAX_ROLLOUT_ROWS);
@@ -114,17 +130,19 @@ cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps
     CN_FAIL_IF(!c, CN_ERR_MEMORY, err, "no memory for a collector");
     cn_status status = CN_OK;
     const cn_env_spec *spec = cn_policy_spec(policy);
-    *c = (cn_collector){.policy = policy, .column = column, .seed = seed, .pool = pool};
+    *c = *what;
+    c->bound = cn_policy_column_at(policy, c->column)->bound;
     c->rollout = (cn_rollout){
         .N = envs,
         .T = steps,
         .O = spec->observation_size,
-        .I = cn_policy_column_at(policy, column)->input_size,
-        .F = cn_net_features(cn_policy_actor(policy), column) +
-             cn_net_features(cn_policy_critic(policy), column),
+        .I = cn_policy_column_at(policy, c->column)->input_size,
+        .F = cn_net_features(cn_policy_actor(policy), c->column) +
+             cn_net_features(cn_policy_critic(policy), c->column),
         .A = spec->action_size,
     };
-    CN_TRY_CLEANUP(allocate_rollout(&c->rollout, err));
+    CN_TRY_CLEANUP(c->transitions ? allocate_transitions(&c->rollout, err)
+                                  : allocate_rollout(&c->rollout, err));
     CN_TRY_CLEANUP(create_shards(c, err));
     CN_TRY_CLEANUP(create_envs(c, make, make_ctx, err));
     *out = c;
@@ -132,6 +150,32 @@ cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps
 cleanup:
     cn_collector_destroy(&c);
     return status;
+}
+
+cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps, uint64_t seed,
+                              cn_make_env *make, void *make_ctx, cn_pool *pool, cn_collector **out,
+                              cn_error *err)
+{
+    const cn_collector what = {.policy = policy, .column = column, .seed = seed, .pool = pool};
+    return create(&what, envs, steps, make, make_ctx, out, err);
+}
+
+cn_status cn_collector_create_transitions(cn_policy *policy, int column, int envs, int steps,
+                                          uint64_t seed, cn_make_env *make, void *make_ctx,
+                                          cn_pool *pool, cn_collector **out, cn_error *err)
+{
+    const cn_collector what = {
+        .policy = policy, .column = column, .seed = seed, .pool = pool, .transitions = true};
+    CN_FAIL_IF(cn_policy_log_std_weight(policy, column) < 0, CN_ERR_ARGUMENT, err,
+               "column %d has one standard deviation for all states; transitions are collected "
+               "with one that depends on the state: cn_policy_add_state_std",
+               column);
+    return create(&what, envs, steps, make, make_ctx, out, err);
+}
+
+void cn_collector_wander(cn_collector *c, bool on)
+{
+    c->wander = on;
 }
 
 void cn_collector_destroy(cn_collector **collector)
@@ -239,12 +283,52 @@ static void decide(cn_collector *c, shard *sh, int t)
     }
 }
 
+/* An action as the env takes it: drawn from the policy, or from anywhere. */
+static void draw_action(const cn_collector *c, const float *mean, const float *log_std, cn_rng *rng,
+                        float *action)
+{
+    for (int i = 0; i < c->rollout.A; i++) {
+        if (c->wander)
+            action[i] = (float)cn_rng_range(rng, -1.0, 1.0);
+        else
+            action[i] = cn_bound_apply(
+                c->bound, (float)((double)mean[i] + exp((double)log_std[i]) * cn_rng_normal(rng)));
+    }
+}
+
+/* The same for transitions. */
+static void decide_transitions(cn_collector *c, shard *sh, int t)
+{
+    cn_rollout *r = &c->rollout;
+    cn_agent_forward(sh->agent, sh->observation, sh->count);
+    const float *mean = cn_agent_mean(sh->agent), *log_std = cn_agent_log_std(sh->agent);
+    for (int i = 0; i < sh->count; i++) {
+        const int n = sh->first + i;
+        const size_t row = (size_t)n * (size_t)r->T + (size_t)t;
+        memcpy(r->observation + row * (size_t)r->O, sh->observation + i * r->O,
+               (size_t)r->O * sizeof(float));
+        draw_action(c, mean + i * r->A, log_std + i * r->A, &c->slots[n].future.actions,
+                    r->action + row * (size_t)r->A);
+    }
+}
+
 static void count_episode(env_slot *slot, bool success)
 {
     slot->totals.episodes++;
     slot->totals.successes += success;
     slot->totals.return_sum += slot->episode_return;
     slot->totals.length_sum += (double)slot->length;
+}
+
+/* What the env gets: of a squashed column PPO keeps the action before the squashing, where it is
+ * Gaussian. */
+static const float *env_action(const cn_collector *c, const float *action, float *squashed)
+{
+    if (c->transitions || c->bound == CN_BOUND_CLIP)
+        return action;
+    for (int i = 0; i < c->rollout.A; i++)
+        squashed[i] = cn_bound_apply(c->bound, action[i]);
+    return squashed;
 }
 
 /* Steps environment i of the shard; begins a new episode where one ended. */
@@ -256,16 +340,21 @@ static cn_status step_env(cn_collector *c, shard *sh, int i, int t, cn_error *er
     env_slot *slot = &c->slots[n];
     float *observation = sh->observation + i * r->O;
     cn_env_step step = {0};
-    CN_TRY(slot->env->step(slot->env, r->action + row * (size_t)r->A, &step, observation, err));
+    float squashed[CN_MAX_ACTIONS];
+    const float *action = env_action(c, r->action + row * (size_t)r->A, squashed);
+    CN_TRY(slot->env->step(slot->env, action, &step, observation, err));
     r->reward[row] = step.reward;
-    r->bootstrap[row] = 0.0f;
     r->end[row] = 0;
+    if (c->transitions)
+        memcpy(r->next + row * (size_t)r->O, observation, (size_t)r->O * sizeof(float));
+    else
+        r->bootstrap[row] = 0.0f;
     slot->episode_return += (double)step.reward;
     slot->length++;
     if (!step.terminated && !step.truncated)
         return CN_OK;
     r->end[row] = step.terminated ? CN_END_TERMINATED : CN_END_TRUNCATED;
-    if (!step.terminated) {
+    if (!step.terminated && !c->transitions) {
         cn_agent_forward(sh->agent, observation, 1);
         r->bootstrap[row] = cn_agent_value(sh->agent)[0];
     }
@@ -282,13 +371,18 @@ static cn_status run_shard(cn_collector *c, shard *sh)
     sh->environments_ns = sh->inference_ns = 0;
     for (int t = 0; t < r->T; t++) {
         const int64_t began = cn_clock_now();
-        decide(c, sh, t);
+        if (c->transitions)
+            decide_transitions(c, sh, t);
+        else
+            decide(c, sh, t);
         const int64_t decided = cn_clock_now();
         for (int i = 0; i < sh->count; i++)
             CN_TRY(step_env(c, sh, i, t, err));
         sh->inference_ns += decided - began;
         sh->environments_ns += cn_clock_now() - decided;
     }
+    if (c->transitions)
+        return CN_OK;
     cn_agent_forward(sh->agent, sh->observation, sh->count);
     memcpy(r->last_value + sh->first, cn_agent_value(sh->agent), (size_t)sh->count * sizeof(float));
     return CN_OK;

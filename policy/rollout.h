@@ -22,13 +22,14 @@ typedef struct cn_rollout {
     float *observation; /* [N T, O] as the env gave it */
     float *input;       /* [N T, I] normalised, as the network took it */
     float *features;    /* [N T, F] hidden layers of the frozen columns */
-    float *action;      /* [N T, A] before clipping */
+    float *action;      /* [N T, A] before its bound; of transitions as the env took it */
     float *log_prob;    /* [N T] */
     float *value;       /* [N T] */
     float *reward;      /* [N T] as the env gave it */
     float *bootstrap;   /* [N T] value of the final observation where an episode was truncated */
     unsigned char *end; /* [N T] 0, or CN_END_... after this step */
     float *last_value;  /* [N] value of the observation after the last step */
+    float *next;        /* [N T, O] observation after each step; NULL unless of transitions */
 } cn_rollout;
 enum { CN_END_TERMINATED = 1, CN_END_TRUNCATED = 2 };
 
@@ -53,6 +54,15 @@ cn_status cn_collector_create(cn_policy *policy, int column, int envs, int steps
                               cn_make_env *make, void *make_ctx, cn_pool *pool, cn_collector **out,
                               cn_error *err);
 void cn_collector_destroy(cn_collector **collector);
+
+/* The same for learners that replay transitions: a rollout then holds observation, action, reward,
+ * next and end, and nothing else. The column has state_std. */
+cn_status cn_collector_create_transitions(cn_policy *policy, int column, int envs, int steps,
+                                          uint64_t seed, cn_make_env *make, void *make_ctx,
+                                          cn_pool *pool, cn_collector **out, cn_error *err);
+
+/* Of transitions: from now on every action is uniform in [-1, 1], or the policy's again. */
+void cn_collector_wander(cn_collector *collector, bool on);
 
 /* Steps every environment T times with sampled actions. Allocates nothing (environments aside).
  * @param totals  of the episodes that ended; summed in the order of the environments

@@ -298,13 +298,11 @@ static cn_node build_column(const cn_net *net, cn_graph *g, hidden_nodes h, cn_n
     return below;
 }
 
-cn_node cn_net_build(const cn_net *net, cn_graph *g, const cn_node *inputs, int k, cn_node features,
-                     cn_node *out_features)
+/* Adds columns 0..k and fills h; returns the output of column k. */
+static cn_node build(const cn_net *net, cn_graph *g, const cn_node *inputs, int k, cn_node features,
+                     hidden_nodes h)
 {
-    hidden_nodes h;
     int first = 0;
-    cn_node flat[CN_MAX_COLUMNS * CN_MAX_LAYERS];
-    int count = 0;
     for (int j = 0; j < k; j++) {
         if (features < 0)
             build_column(net, g, h, inputs[j], j, false);
@@ -312,10 +310,31 @@ cn_node cn_net_build(const cn_net *net, cn_graph *g, const cn_node *inputs, int 
             if (features >= 0)
                 h[j][i] = cn_op_slice(g, features, first, net->column[j].spec.hidden[i]);
             first += net->column[j].spec.hidden[i];
-            flat[count++] = h[j][i];
         }
     }
+    return build_column(net, g, h, inputs[k], k, true);
+}
+
+cn_node cn_net_build(const cn_net *net, cn_graph *g, const cn_node *inputs, int k, cn_node features,
+                     cn_node *out_features)
+{
+    hidden_nodes h;
+    cn_node flat[CN_MAX_COLUMNS * CN_MAX_LAYERS];
+    int count = 0;
+    const cn_node output = build(net, g, inputs, k, features, h);
+    for (int j = 0; j < k; j++)
+        for (int i = 0; i < net->column[j].spec.layers; i++)
+            flat[count++] = h[j][i];
     if (out_features)
         *out_features = count ? cn_op_concat(g, flat, count) : -1;
-    return build_column(net, g, h, inputs[k], k, true);
+    return output;
+}
+
+cn_node cn_net_build_hidden(const cn_net *net, cn_graph *g, const cn_node *inputs, int k,
+                            cn_node *out_hidden)
+{
+    hidden_nodes h;
+    const cn_node output = build(net, g, inputs, k, -1, h);
+    *out_hidden = h[k][net->column[k].spec.layers - 1];
+    return output;
 }

@@ -93,4 +93,9 @@ int cn_net_features(const cn_net *net, int column);
 cn_node cn_net_build(const cn_net *net, cn_graph *graph, const cn_node *inputs, int column,
                      cn_node features, cn_node *out_features);
 
+/* The same, computing the earlier columns; also gives the last hidden layer of `column`, for a
+ * further head. */
+cn_node cn_net_build_hidden(const cn_net *net, cn_graph *graph, const cn_node *inputs, int column,
+                            cn_node *out_hidden);
+
 #endif

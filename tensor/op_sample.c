@@ -29,16 +29,13 @@ static float softplus(float x)
     return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x)));
 }
 
-static float bounded(cn_bound bound, float u)
-{
-    if (bound == CN_BOUND_TANH)
-        return tanhf(u);
-    return u > 1.0f ? 1.0f : u < -1.0f ? -1.0f : u; /* leaves a NaN a NaN */
-}
-
 float cn_bound_apply(cn_bound bound, float u)
 {
-    return bounded(bound, u);
+    if (bound == CN_BOUND_TANH) {
+        cn_activate(CN_TANH, &u, 1);
+        return u;
+    }
+    return u > 1.0f ? 1.0f : u < -1.0f ? -1.0f : u; /* leaves a NaN a NaN */
 }
 
 static void forward(cn_graph *g, const cn_graph_node *node, int B)
@@ -53,7 +50,7 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
         float log_prob = 0;
         for (int j = 0; j < A; j++) {
             const float u = mean[j] + expf(log_std[j]) * z[j];
-            y[j] = bounded(bound, u);
+            y[j] = cn_bound_apply(bound, u);
             log_prob -= 0.5f * z[j] * z[j] + log_std[j] + half_log_two_pi;
             if (bound == CN_BOUND_TANH)
                 log_prob -= 2.0f * (log_two - u - softplus(-2.0f * u));
