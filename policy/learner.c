@@ -2,6 +2,7 @@
 #include "policy/learner.h"
 
 #include "policy/ppo_learner.h"
+#include "policy/sac_learner.h"
 
 cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err)
 {
@@ -12,7 +13,11 @@ cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_
                ranks);
     switch (setup->config->algorithm) {
     case CN_PPO:
+        CN_FAIL_IF(setup->demos, CN_ERR_ARGUMENT, err,
+                   "PPO learns from its own steps only; demos are for sac");
         return cn_ppo_learner_create(setup, out, err);
+    case CN_SAC:
+        return cn_sac_learner_create(setup, out, err);
     }
     CN_FAIL_IF(true, CN_ERR_ARGUMENT, err, "no algorithm has the number %d",
                (int)setup->config->algorithm);

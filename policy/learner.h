@@ -4,6 +4,7 @@
 #define CN_POLICY_LEARNER_H
 
 #include "policy/peers.h"
+#include "policy/replay_buffer.h"
 #include "policy/rollout.h"
 #include "policy/train_config.h"
 #include "tensor/safetensors.h"
@@ -61,8 +62,9 @@ typedef struct cn_learner_setup {
     uint64_t seed;
     cn_make_env *make_env;
     void *make_env_ctx;
-    cn_pool *pool;   /* borrowed */
-    cn_peers *peers; /* borrowed; NULL: alone */
+    cn_pool *pool;          /* borrowed */
+    cn_peers *peers;        /* borrowed; NULL: alone */
+    const cn_replay *demos; /* SAC: transitions of others, borrowed; NULL: none */
 } cn_learner_setup;
 
 /* Makes the learner that config->algorithm names, and its environments.

@@ -114,14 +114,6 @@ static cn_status create_shards(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
     return CN_OK;
 }
 
-/* Adam counts its steps from 0, so its moments must begin there too. */
-static void forget_moments(cn_params *params)
-{
-    const size_t bytes = cn_params_count(params) * sizeof(float);
-    memset(cn_params_moment1(params), 0, bytes);
-    memset(cn_params_moment2(params), 0, bytes);
-}
-
 cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_rollout *r, uint64_t seed, cn_pool *pool, cn_ppo **out,
                         cn_error *err)
@@ -157,7 +149,7 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
     ppo->adam.learning_rate = (float)config->learning_rate;
     CN_TRY_CLEANUP(cn_normalizer_create(1, &ppo->reward_stats, err));
     CN_TRY_CLEANUP(create_shards(ppo, r, err));
-    forget_moments(cn_policy_params(policy));
+    cn_moments_zero(cn_policy_params(policy));
     *out = ppo;
     ppo = NULL;
 cleanup:

@@ -132,7 +132,6 @@ static cn_status pack(cn_learner *learner, cn_error *err)
     const size_t N = (size_t)cn_collector_rollout(l->collector)->N;
     uint64_t *rng = own(l, l->env_rng, N * CN_RNG_WORDS), *episodes = own(l, l->env_episodes, N);
     CN_TRY(cn_ppo_check(l->ppo, err)); /* before a checkpoint says otherwise */
-    cn_collector_restart(l->collector);
     cn_ppo_restart(l->ppo);
     const cn_ppo_state s = cn_ppo_state_of(l->ppo);
     cn_rng_pack(&s.rng, own(l, l->rng, CN_RNG_WORDS));
@@ -141,11 +140,7 @@ static cn_status pack(cn_learner *learner, cn_error *err)
     l->reward[REWARD_COUNT] = s.reward_count;
     l->reward[REWARD_MEAN] = s.reward_mean;
     l->reward[REWARD_SQUARE] = s.reward_square;
-    for (size_t n = 0; n < N; n++) {
-        const cn_collector_slot slot = cn_collector_slot_at(l->collector, (int)n);
-        cn_rng_pack(&slot.actions, rng + n * CN_RNG_WORDS);
-        episodes[n] = slot.episodes;
-    }
+    cn_collector_pack(l->collector, rng, episodes);
     CN_TRY(gather(l, l->rng, CN_RNG_WORDS, err));
     CN_TRY(gather(l, l->env_rng, N * CN_RNG_WORDS, err));
     return gather(l, l->env_episodes, N, err);
@@ -167,13 +162,7 @@ static cn_status unpack(cn_learner *learner, cn_error *err)
         .reward_square = l->reward[REWARD_SQUARE],
     };
     cn_ppo_restore(l->ppo, &s);
-    for (size_t n = 0; n < N; n++) {
-        const cn_collector_slot slot = {
-            .actions = cn_rng_unpack(rng + n * CN_RNG_WORDS),
-            .episodes = episodes[n],
-        };
-        cn_collector_restore(l->collector, (int)n, &slot);
-    }
+    cn_collector_unpack(l->collector, rng, episodes);
     return CN_OK;
 }
 

@@ -12,7 +12,8 @@
 
 typedef struct env_slot {
     cn_env *env;
-    cn_collector_slot future;
+    cn_rng actions;    /* noise of its actions */
+    uint64_t episodes; /* begun so far: numbers the seeds of its resets */
     double episode_return;
     long length;
     cn_episode_totals totals; /* of this run */
@@ -112,7 +113,7 @@ static cn_status create_envs(cn_collector *c, cn_make_env *make, void *ctx, cn_e
     for (int n = 0; n < c->rollout.N; n++) {
         CN_TRY(make(ctx, &c->slots[n].env, err));
         CN_TRY(cn_env_spec_match(cn_policy_spec(c->policy), &c->slots[n].env->spec, err));
-        c->slots[n].future.actions = cn_rng_make(c->seed, (uint64_t)n);
+        c->slots[n].actions = cn_rng_make(c->seed, (uint64_t)n);
     }
     return CN_OK;
 }
@@ -200,14 +201,21 @@ void cn_collector_restart(cn_collector *c)
     c->started = false;
 }
 
-cn_collector_slot cn_collector_slot_at(const cn_collector *c, int env)
+void cn_collector_pack(cn_collector *c, uint64_t *noise, uint64_t *episodes)
 {
-    return c->slots[env].future;
+    cn_collector_restart(c);
+    for (int n = 0; n < c->rollout.N; n++) {
+        cn_rng_pack(&c->slots[n].actions, noise + n * CN_RNG_WORDS);
+        episodes[n] = c->slots[n].episodes;
+    }
 }
 
-void cn_collector_restore(cn_collector *c, int env, const cn_collector_slot *slot)
+void cn_collector_unpack(cn_collector *c, const uint64_t *noise, const uint64_t *episodes)
 {
-    c->slots[env].future = *slot;
+    for (int n = 0; n < c->rollout.N; n++) {
+        c->slots[n].actions = cn_rng_unpack(noise + n * CN_RNG_WORDS);
+        c->slots[n].episodes = episodes[n];
+    }
 }
 
 cn_collector_time cn_collector_time_of(const cn_collector *c)
@@ -240,8 +248,8 @@ static cn_status reset_env(cn_collector *c, int n, float *observation, cn_error 
     env_slot *slot = &c->slots[n];
     slot->episode_return = 0.0;
     slot->length = 0;
-    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->future.episodes++),
-                            observation, err);
+    return slot->env->reset(slot->env, episode_seed(c->seed, n, slot->episodes++), observation,
+                            err);
 }
 
 /* Samples a ~ N(mean, exp(log_std)) and its log-probability. */
@@ -276,9 +284,8 @@ static void decide(cn_collector *c, shard *sh, int t)
         if (features)
             memcpy(r->features + row * (size_t)r->F, features + i * r->F,
                    (size_t)r->F * sizeof(float));
-        r->log_prob[row] =
-            sample_action(mean + i * r->A, log_std, r->A, &c->slots[n].future.actions,
-                          r->action + row * (size_t)r->A);
+        r->log_prob[row] = sample_action(mean + i * r->A, log_std, r->A, &c->slots[n].actions,
+                                         r->action + row * (size_t)r->A);
         r->value[row] = value[i];
     }
 }
@@ -307,7 +314,7 @@ static void decide_transitions(cn_collector *c, shard *sh, int t)
         const size_t row = (size_t)n * (size_t)r->T + (size_t)t;
         memcpy(r->observation + row * (size_t)r->O, sh->observation + i * r->O,
                (size_t)r->O * sizeof(float));
-        draw_action(c, mean + i * r->A, log_std + i * r->A, &c->slots[n].future.actions,
+        draw_action(c, mean + i * r->A, log_std + i * r->A, &c->slots[n].actions,
                     r->action + row * (size_t)r->A);
     }
 }

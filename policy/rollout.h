@@ -72,13 +72,13 @@ cn_status cn_collector_run(cn_collector *collector, cn_episode_totals *totals, c
 /* Ends all episodes where they are: the next run begins with resets. */
 void cn_collector_restart(cn_collector *collector);
 
-/* What an environment's future depends on once its episode has ended. */
-typedef struct cn_collector_slot {
-    cn_rng actions;    /* noise of its actions */
-    uint64_t episodes; /* begun so far: numbers the seeds of its resets */
-} cn_collector_slot;
-cn_collector_slot cn_collector_slot_at(const cn_collector *collector, int env);
-void cn_collector_restore(cn_collector *collector, int env, const cn_collector_slot *slot);
+/* What the environments' futures depend on once their episodes have ended, for a checkpoint: the
+ * noise of their actions, and how many episodes each has begun, which numbers the seeds of its
+ * resets. Packing ends all episodes.
+ * @param noise     [N, CN_RNG_WORDS]
+ * @param episodes  [N] */
+void cn_collector_pack(cn_collector *collector, uint64_t *noise, uint64_t *episodes);
+void cn_collector_unpack(cn_collector *collector, const uint64_t *noise, const uint64_t *episodes);
 
 /* Thread time of the last run, s, summed over shards: inside environments, and inside the network.
  */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The words of CN_TRAIN_WORD_TABLE, in the order of their types. */
-static const char *const algorithm_words[] = {"ppo", NULL};
+static const char *const algorithm_words[] = {"ppo", "sac", NULL};
 static const char *const learning_rate_schedule_words[] = {"constant", "linear", "cosine", NULL};
 static const char *const activation_words[] = {"identity", "tanh", "relu", NULL};
 static const char *const lateral_words[] = {"none", "linear", "adapter", NULL};
@@ -21,6 +21,8 @@ cn_train_config cn_train_config_default(void)
 #undef CN_TRAIN_DEFAULT
                     .layers = 2,
         .hidden = {64, 64},
+        .critic_layers = 2,
+        .critic_hidden = {256, 256},
     };
 }
 
@@ -29,16 +31,19 @@ const char *cn_algorithm_word(cn_algorithm algorithm)
     return algorithm_words[algorithm];
 }
 
-static cn_status read_hidden(cn_train_config *config, cn_yaml_node list, cn_error *err)
+/* @param layers, hidden  out: their number and widths */
+static cn_status read_hidden(const char *key, cn_yaml_node list, int *layers, int *hidden,
+                             cn_error *err)
 {
     const int count = cn_yaml_is_list(list) ? cn_yaml_count(list) : 0;
     if (count < 1 || count > CN_MAX_LAYERS)
-        return cn_yaml_fail(list, err, "'hidden' is a list of 1 to %d layer widths", CN_MAX_LAYERS);
-    config->layers = count;
+        return cn_yaml_fail(list, err, "'%s' is a list of 1 to %d layer widths", key,
+                            CN_MAX_LAYERS);
+    *layers = count;
     for (int i = 0; i < count; i++) {
         long width;
         CN_TRY(cn_yaml_int(cn_yaml_item(list, i), 1, 65536, &width, err));
-        config->hidden[i] = (int)width;
+        hidden[i] = (int)width;
     }
     return CN_OK;
 }
@@ -51,6 +56,7 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
             CN_TRAIN_BOOL_TABLE(CN_TRAIN_KEY) CN_TRAIN_WORD_TABLE(CN_TRAIN_KEY)
 #undef CN_TRAIN_KEY
                 "hidden",
+        "critic_hidden",
         NULL,
     };
     CN_TRY(cn_yaml_check_keys(map, keys, err));
@@ -79,8 +85,19 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
     CN_TRAIN_WORD_TABLE(CN_TRAIN_READ)
 #undef CN_TRAIN_READ
     if (cn_yaml_find(map, "hidden", &node))
-        CN_TRY(read_hidden(config, node, err));
+        CN_TRY(read_hidden("hidden", node, &config->layers, config->hidden, err));
+    if (cn_yaml_find(map, "critic_hidden", &node))
+        CN_TRY(
+            read_hidden("critic_hidden", node, &config->critic_layers, config->critic_hidden, err));
     return CN_OK;
+}
+
+static void write_hidden(const char *key, const int *hidden, int layers, FILE *out)
+{
+    fprintf(out, "%s: [", key);
+    for (int i = 0; i < layers; i++)
+        fprintf(out, "%s%d", i ? ", " : "", hidden[i]);
+    fprintf(out, "]\n");
 }
 
 void cn_train_config_write(const cn_train_config *config, FILE *out)
@@ -97,10 +114,8 @@ void cn_train_config_write(const cn_train_config *config, FILE *out)
 #define CN_TRAIN_WRITE(name, ...) fprintf(out, "%s: %s\n", #name, name##_words[config->name]);
     CN_TRAIN_WORD_TABLE(CN_TRAIN_WRITE)
 #undef CN_TRAIN_WRITE
-    fprintf(out, "hidden: [");
-    for (int i = 0; i < config->layers; i++)
-        fprintf(out, "%s%d", i ? ", " : "", config->hidden[i]);
-    fprintf(out, "]\n");
+    write_hidden("hidden", config->hidden, config->layers, out);
+    write_hidden("critic_hidden", config->critic_hidden, config->critic_layers, out);
 }
 
 void cn_train_config_help(FILE *out)
@@ -118,4 +133,6 @@ void cn_train_config_help(FILE *out)
     CN_TRAIN_WORD_TABLE(CN_TRAIN_HELP)
 #undef CN_TRAIN_HELP
     fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
+    fprintf(out, "  %-22s %-10s %s\n", "critic_hidden", "[256, 256]",
+            "sac: widths of the critics' hidden layers");
 }

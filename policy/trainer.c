@@ -59,6 +59,7 @@ static cn_status begin(run *r, cn_error *err)
         .make_env_ctx = job->make_env_ctx,
         .pool = r->pool,
         .peers = job->peers,
+        .demos = job->demos,
     };
     CN_TRY(cn_learner_create(&setup, &r->learner, err));
     if (config->evaluate_every > 0)

@@ -62,6 +62,8 @@ typedef struct cn_train_job {
                            policy was loaded from */
     cn_make_env *make_env;
     void *make_env_ctx;
+    const cn_replay *demos;  /* SAC: transitions of others, borrowed; NULL: none. A run that is
+                                resumed is given them again */
     const atomic_bool *stop; /* NULL, or true on any rank: finish the iteration, save, return */
     void (*progress)(void *ctx, const cn_train_progress *progress); /* after each iteration */
     void *progress_ctx;

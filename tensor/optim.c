@@ -116,6 +116,15 @@ CN_VECTOR_LOOPS static void add(float *restrict sum, const float *restrict x, si
         sum[k] += x[k];
 }
 
+void cn_moments_zero(cn_params *params)
+{
+    const size_t bytes = cn_params_count(params) * sizeof(float);
+    if (bytes == 0)
+        return;
+    memset(cn_params_moment1(params), 0, bytes);
+    memset(cn_params_moment2(params), 0, bytes);
+}
+
 void cn_grads_reduce(cn_params *params, float *const *shards, int count)
 {
     assert(count >= 1);

@@ -28,6 +28,9 @@ double cn_grads_clip(cn_params *params, double max_norm);
 /* Clears a block of gradients, params' own or a shard's, where slices are not frozen. */
 void cn_grads_zero(const cn_params *params, float *grads);
 
+/* A new Adam counts its steps from 0, so the moments must begin there too. */
+void cn_moments_zero(cn_params *params);
+
 /* grads = shards[0] + shards[1] + ... in that order, whoever computed them, where slices are not
  * frozen. */
 void cn_grads_reduce(cn_params *params, float *const *shards, int count);
