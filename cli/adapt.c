@@ -172,6 +172,7 @@ int cli_adapt(int argc, char **argv)
         {"seed", "S", "same seed, same bits (default 1)", CLI_INT, &l->seed, 0, 1e12},
         {"threads", "T", "worker threads (default: all cores)", CLI_INT, &l->threads, 1, 256},
         {"config", "FILE", "YAML with training settings", CLI_TEXT, &l->config_file, 0, 0},
+        {"algorithm", "NAME", "ppo (default) or sac", CLI_TEXT, &l->algorithm, 0, 0},
         {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &l->sets, 0, 0},
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &l->json, 0, 0},
         {0},

@@ -40,17 +40,34 @@ static cn_status read_file(const char *path, cn_train_config *config, cn_error *
     return status;
 }
 
-cn_status cli_learning_config(const cli_learning *options, const cn_task *task, const char *section,
-                              cn_train_config *out, cn_error *err)
+static cn_status read_layers(const cli_learning *options, const cn_task *task, const char *section,
+                             cn_train_config *out, cn_error *err)
 {
     cn_yaml_node node;
-    *out = cn_train_config_default();
+    char algorithm[64];
     if (cn_task_section(task, section, &node))
         CN_TRY(cn_train_config_read(out, node, err));
     if (options->config_file)
         CN_TRY(read_file(options->config_file, out, err));
+    if (options->algorithm) {
+        snprintf(algorithm, sizeof algorithm, "algorithm=%s", options->algorithm);
+        CN_TRY(read_set(algorithm, out, err));
+    }
     for (int i = 0; i < options->sets.count; i++)
         CN_TRY(read_set(options->sets.text[i], out, err));
+    return CN_OK;
+}
+
+/* Sections of an algorithm hold when it is chosen, and it may be chosen last: so once more. */
+cn_status cli_learning_config(const cli_learning *options, const cn_task *task, const char *section,
+                              cn_train_config *out, cn_error *err)
+{
+    *out = cn_train_config_default();
+    CN_TRY(read_layers(options, task, section, out, err));
+    const cn_algorithm algorithm = out->algorithm;
+    *out = cn_train_config_default();
+    out->algorithm = algorithm;
+    CN_TRY(read_layers(options, task, section, out, err));
     if (options->steps > 0)
         out->steps = options->steps;
     return CN_OK;
@@ -104,6 +121,7 @@ cn_policy_column cli_learning_column(const cli_learning *options, const cn_train
     c.adapter_size = (int)config->adapter_size;
     c.adapter_scale = (float)config->adapter_scale;
     c.log_std = (float)config->log_std;
+    c.bound = config->algorithm == CN_SAC ? CN_BOUND_TANH : CN_BOUND_CLIP;
     c.seed = (uint64_t)options->seed;
     snprintf(c.task, sizeof c.task, "%s", cn_task_spec(task)->task);
     snprintf(c.method, sizeof c.method, "%s", method);

@@ -10,8 +10,9 @@
 typedef struct cli_learning {
     const char *out; /* the run's folder */
     const char *config_file;
-    cli_texts sets; /* --set k=v */
-    int64_t steps;  /* 0: as configured */
+    cli_texts sets;        /* --set k=v */
+    const char *algorithm; /* NULL: as configured */
+    int64_t steps;         /* 0: as configured */
     int64_t seed;
     int64_t threads;
     bool resumable; /* the command has --resume */
@@ -22,7 +23,7 @@ typedef struct cli_learning {
 /* Seed 1, as many threads as there are cores. */
 cli_learning cli_learning_default(void);
 
-/* The task's section, then --config, then --set, then --steps. */
+/* The task's section, then --config, then --algorithm, --set and --steps. */
 cn_status cli_learning_config(const cli_learning *options, const cn_task *task, const char *section,
                               cn_train_config *out, cn_error *err);
 

@@ -18,7 +18,7 @@ static const char *const names[] = {"TASK", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade train TASK --out RUN [options]",
     .text =
-        "Trains a policy for TASK (a YAML file) with PPO on all cores. RUN receives "
+        "Trains a policy for TASK (a YAML file) with PPO (or SAC) on all cores. RUN receives "
         "best.safetensors\n"
         "and last.safetensors, config.yaml with every setting, and TensorBoard events. Ctrl-C "
         "ends\n"
@@ -151,6 +151,7 @@ int cli_train(int argc, char **argv)
         {"seed", "S", "same seed, same bits (default 1)", CLI_INT, &o.seed, 0, 1e15},
         {"threads", "T", "worker threads (default: all cores)", CLI_INT, &o.threads, 1, 256},
         {"config", "FILE", "YAML with training settings", CLI_TEXT, &o.config_file, 0, 0},
+        {"algorithm", "NAME", "ppo (default) or sac", CLI_TEXT, &o.algorithm, 0, 0},
         {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &o.sets, 0, 0},
         {"resume", NULL, "go on from RUN's last checkpoint, to the same bits", CLI_FLAG, &o.resume,
          0, 0},
@@ -162,9 +163,10 @@ int cli_train(int argc, char **argv)
         return status;
     if (!o.out)
         return cli_wrong(&usage, "--out is missing: where should the run go?");
-    if (o.resume && (o.seed >= 0 || o.steps > 0 || o.config_file || o.sets.count > 0))
+    if (o.resume &&
+        (o.seed >= 0 || o.steps > 0 || o.config_file || o.algorithm || o.sets.count > 0))
         return cli_wrong(&usage, "--resume goes on as RUN/config.yaml says: no --seed, --steps, "
-                                 "--config or --set with it");
+                                 "--config, --algorithm or --set with it");
     if (o.seed < 0)
         o.seed = default_seed;
     cn_error err = {0};

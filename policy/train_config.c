@@ -48,6 +48,13 @@ static cn_status read_hidden(const char *key, cn_yaml_node list, int *layers, in
     return CN_OK;
 }
 
+/* The settings of a `sac:` section are checked always and hold when that is the algorithm. */
+static cn_status read_section(cn_train_config *config, cn_yaml_node map, cn_error *err)
+{
+    cn_train_config unused = *config;
+    return cn_train_config_read(config->algorithm == CN_SAC ? config : &unused, map, err);
+}
+
 cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err)
 {
     static const char *const keys[] = {
@@ -57,6 +64,7 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
 #undef CN_TRAIN_KEY
                 "hidden",
         "critic_hidden",
+        "sac",
         NULL,
     };
     CN_TRY(cn_yaml_check_keys(map, keys, err));
@@ -89,6 +97,8 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
     if (cn_yaml_find(map, "critic_hidden", &node))
         CN_TRY(
             read_hidden("critic_hidden", node, &config->critic_layers, config->critic_hidden, err));
+    if (cn_yaml_find(map, "sac", &node))
+        CN_TRY(read_section(config, node, err));
     return CN_OK;
 }
 
@@ -135,4 +145,5 @@ void cn_train_config_help(FILE *out)
     fprintf(out, "  %-22s %-10s %s\n", "hidden", "[64, 64]", "widths of the hidden layers");
     fprintf(out, "  %-22s %-10s %s\n", "critic_hidden", "[256, 256]",
             "sac: widths of the critics' hidden layers");
+    fprintf(out, "  %-22s %-10s %s\n", "sac", "{}", "settings that hold when the algorithm is sac");
 }

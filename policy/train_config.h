@@ -108,7 +108,8 @@ cn_train_config cn_train_config_default(void);
 
 const char *cn_algorithm_word(cn_algorithm algorithm);
 
-/* Overrides what the map names. @return CN_ERR_FORMAT with file, line, and the known keys. */
+/* Overrides what the map names; what stands in its `sac:` section only when the algorithm is, by
+ * then, SAC. @return CN_ERR_FORMAT with file, line, and the known keys. */
 cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err);
 
 /* Writes the whole configuration as YAML that cn_train_config_read takes. */
