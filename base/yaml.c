@@ -205,7 +205,7 @@ bool cn_yaml_is_scalar(cn_yaml_node node)
 
 cn_status cn_yaml_check_keys(cn_yaml_node map, const char *const *keys, cn_error *err)
 {
-    char found[80], known[600];
+    char found[80], known[900];
     if (!cn_yaml_is_map(map))
         return cn_yaml_fail(map, err, "found %s, expected a map with: %s", describe(map, found),
                             join(keys, known, sizeof known));

@@ -14,7 +14,7 @@
 #include "policy/rollout.h"
 #include "tensor/optim.h"
 
-#define SHARD_ROWS   32 /* a shard has about as many: enough for a product, few enough to share */
+#define SHARD_ROWS   64 /* a shard has about as many: enough for a product, few enough to share */
 #define ADAM_EPSILON 1e-8f /* Adam's own */
 
 enum { TWINS = 2 };
@@ -305,7 +305,7 @@ static void learn_critics(void *ctx, int s)
         memcpy(action + (size_t)i * A, sh->row[i].action, A * sizeof *action);
     }
     cn_graph_forward(sh->critic, sh->rows);
-    memset(sh->critic_grads, 0, cn_params_count(sac->critics) * sizeof(float));
+    cn_grads_zero(sac->critics, sh->critic_grads);
     cn_graph_backward(sh->critic, sh->critic_loss, 1.0f / (float)sac->batch);
     sh->sums = (loss_sums){0};
     for (int i = 0; i < sh->rows; i++) {
@@ -348,7 +348,7 @@ static void learn_actor(void *ctx, int s)
         sh->sums.log_prob += log_prob;
         sh->sums.actor += (double)sac->alpha * log_prob - (double)q[i];
     }
-    memset(sh->actor_grads, 0, cn_params_count(cn_policy_params(sac->policy)) * sizeof(float));
+    cn_grads_zero(cn_policy_params(sac->policy), sh->actor_grads);
     cn_graph_backward(sh->actor, sh->actor_loss, 1.0f / (float)sac->batch);
 }
 
@@ -368,7 +368,7 @@ static void set_rates(cn_sac *sac, double progress)
 {
     const cn_train_config *c = &sac->config;
     const double rate =
-        cn_schedule_at(CN_SCHEDULE_LINEAR, c->learning_rate, c->learning_rate_end, progress);
+        cn_schedule_at(c->learning_rate_schedule, c->learning_rate, c->learning_rate_end, progress);
     sac->actor_adam.learning_rate = (float)rate;
     sac->critic_adam.learning_rate = sac->temperature_adam.learning_rate =
         (float)(c->critic_learning_rate * rate / c->learning_rate);

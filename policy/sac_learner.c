@@ -143,7 +143,7 @@ static int state(cn_learner *learner, cn_tensor_view *out)
     const int64_t envs = cn_collector_rollout(l->collector)->N, C = r->capacity;
     const int64_t O = r->observation_size, A = r->action_size;
     int i = cn_sac_state(l->sac, out);
-    out[i++] = cn_tensor_matrix("trainer/counts", CN_I64, 1, COUNTS, l->counts);
+    out[i++] = cn_tensor_matrix("trainer/sac_counts", CN_I64, 1, COUNTS, l->counts);
     out[i++] = cn_tensor_matrix("trainer/owed", CN_F64, 1, 1, &l->owed);
     out[i++] = cn_tensor_matrix("trainer/env_rng", CN_U64, envs, CN_RNG_WORDS, l->env_rng);
     out[i++] = cn_tensor_matrix("trainer/env_episodes", CN_U64, 1, envs, l->env_episodes);

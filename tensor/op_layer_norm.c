@@ -26,7 +26,7 @@ static float add_lanes(const float *lane)
     return sum;
 }
 
-static moments measure(const float *x, size_t I)
+CN_VECTOR_LOOPS static moments measure(const float *x, size_t I)
 {
     float sum[LANES] = {0}, square[LANES] = {0};
     size_t i;
@@ -58,22 +58,39 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
 }
 
 /* One row of dx; d = gain dy. */
-static void backward_row(const float *x, const float *dy, const float *gain, float *dx, size_t I,
-                         bool first)
+CN_VECTOR_LOOPS static void backward_row(const float *x, const float *dy, const float *gain,
+                                         moments m, float *dx, size_t I, bool first)
 {
-    const moments m = measure(x, I);
     float sum[LANES] = {0}, product[LANES] = {0};
-    for (size_t i = 0; i < I; i++) {
+    size_t i;
+    for (i = 0; i + LANES <= I; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            const float d = gain[i + l] * dy[i + l];
+            sum[l] += d;
+            product[l] += d * ((x[i + l] - m.mean) * m.inverse_std);
+        }
+    for (; i < I; i++) {
         const float d = gain[i] * dy[i];
         sum[i % LANES] += d;
         product[i % LANES] += d * ((x[i] - m.mean) * m.inverse_std);
     }
     const float mean_d = add_lanes(sum) / (float)I, mean_dz = add_lanes(product) / (float)I;
-    for (size_t i = 0; i < I; i++) {
+    for (i = 0; i < I; i++) {
         const float z = (x[i] - m.mean) * m.inverse_std;
         const float out = m.inverse_std * (gain[i] * dy[i] - mean_d - z * mean_dz);
-        dx[i] = (first ? 0.0f : dx[i]) + out;
+        dx[i] = first ? out : dx[i] + out;
     }
+}
+
+/* One row's part of dgain and dbias; NULL where none is needed. */
+CN_VECTOR_LOOPS static void add_param_grads(const float *restrict x, const float *restrict dy,
+                                            moments m, float *restrict dgain, float *restrict dbias,
+                                            size_t I)
+{
+    for (size_t i = 0; dgain && i < I; i++)
+        dgain[i] += dy[i] * ((x[i] - m.mean) * m.inverse_std);
+    for (size_t i = 0; dbias && i < I; i++)
+        dbias[i] += dy[i];
 }
 
 static void backward(cn_graph *g, const cn_graph_node *node, int B)
@@ -86,12 +103,9 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
     float *dx = cn_grad_into(g, node, 0, &first);
     for (size_t b = 0; b < (size_t)B; b++, x += I, dy += I) {
         const moments m = measure(x, I);
-        for (size_t i = 0; dgain && i < I; i++)
-            dgain[i] += dy[i] * ((x[i] - m.mean) * m.inverse_std);
-        for (size_t i = 0; dbias && i < I; i++)
-            dbias[i] += dy[i];
+        add_param_grads(x, dy, m, dgain, dbias, I);
         if (dx)
-            backward_row(x, dy, gain, dx + b * I, I, first);
+            backward_row(x, dy, gain, m, dx + b * I, I, first);
     }
 }
 

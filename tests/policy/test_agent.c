@@ -94,6 +94,67 @@ static void test_features_and_input(void)
     cn_policy_destroy(&policy);
 }
 
+/* A squashed column acts with the tanh of its mean; how far actions spread depends on the state. */
+static void test_squashed_column(void)
+{
+    cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+    cn_rng rng = cn_rng_make(8, 0);
+    cn_agent *actor = NULL, *sampler = NULL;
+    float x[ROWS][4], action[2];
+    fill(x);
+    cn_policy_column_at(policy, 0)->bound = CN_BOUND_TANH;
+    CN_ASSERT_OK(cn_policy_add_state_std(policy, &err));
+    CN_ASSERT_OK(cn_policy_add_state_std(policy, &err)); /* has it already */
+    CU_ASSERT_TRUE(cn_policy_column_at(policy, 0)->state_std);
+    CN_ASSERT_OK(cn_agent_create(policy, 0, 1, CN_AGENT_ACTOR, &actor, &err));
+    CN_ASSERT_OK(cn_agent_create(policy, 0, ROWS, CN_AGENT_SAMPLER, &sampler, &err));
+    cn_agent_forward(sampler, x[0], ROWS);
+    for (int i = 0; i < 2 * ROWS; i++) /* begins as a constant: the clamp of log_std 0 */
+        CU_ASSERT_DOUBLE_EQUAL(cn_agent_log_std(sampler)[i], -1.5 + 3.5 * tanh(1.5 / 3.5), 1e-6);
+    point_disturb(policy, 0, &rng);
+    cn_agent_forward(sampler, x[0], ROWS);
+    CU_ASSERT_NOT_EQUAL(cn_agent_log_std(sampler)[0], cn_agent_log_std(sampler)[2]);
+    for (int r = 0; r < ROWS; r++) {
+        cn_agent_act(actor, x[r], action);
+        for (int i = 0; i < 2; i++)
+            CU_ASSERT_DOUBLE_EQUAL(action[i], tanh((double)cn_agent_mean(sampler)[2 * r + i]),
+                                   BATCH_TOLERANCE);
+    }
+    cn_agent_destroy(&actor);
+    cn_agent_destroy(&sampler);
+    cn_policy_destroy(&policy);
+}
+
+/* Grown with an identity start it is bounded as the column before, and acts as that one. */
+static void test_bound_is_inherited(void)
+{
+    cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+    cn_rng rng = cn_rng_make(8, 0);
+    const cn_policy_column column = point_column(CN_LATERAL_LINEAR);
+    cn_agent *agent[2] = {NULL};
+    float x[ROWS][4], y[2], z[2];
+    fill(x);
+    cn_policy_column_at(policy, 0)->bound = CN_BOUND_TANH;
+    CN_ASSERT_OK(cn_policy_add_state_std(policy, &err));
+    point_disturb(policy, 0, &rng);
+    cn_policy_freeze(policy, 0);
+    CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+    CU_ASSERT_EQUAL(cn_policy_column_at(policy, 1)->bound, CN_BOUND_TANH);
+    CU_ASSERT_FALSE(cn_policy_column_at(policy, 1)->state_std);
+    CU_ASSERT_EQUAL(cn_policy_log_std_weight(policy, 1), -1);
+    for (int k = 0; k < 2; k++)
+        CN_ASSERT_OK(cn_agent_create(policy, k, 1, CN_AGENT_ACTOR, &agent[k], &err));
+    for (int r = 0; r < ROWS; r++) {
+        cn_agent_act(agent[0], x[r], y);
+        cn_agent_act(agent[1], x[r], z);
+        for (int i = 0; i < 2; i++)
+            CU_ASSERT_DOUBLE_EQUAL(y[i], z[i], BATCH_TOLERANCE);
+    }
+    cn_agent_destroy(&agent[0]);
+    cn_agent_destroy(&agent[1]);
+    cn_policy_destroy(&policy);
+}
+
 static void test_create_refuses(void)
 {
     cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
@@ -110,4 +171,4 @@ static void test_create_refuses(void)
 
 CN_TEST_MAIN("policy.agent", T(test_batch_and_single_action_agree),
              T(test_earlier_column_acts_as_before), T(test_features_and_input),
-             T(test_create_refuses))
+             T(test_squashed_column), T(test_bound_is_inherited), T(test_create_refuses))

@@ -23,11 +23,14 @@ static void test_acting_allocates_nothing(void)
 }
 
 /* From the first run on, with episodes that end and begin inside it. */
-static void test_iterations_allocate_nothing(void)
+static void check_iterations(cn_algorithm algorithm)
 {
     point_world world = {0};
     cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
-    const cn_train_config config = point_config();
+    cn_train_config config = point_config();
+    config.algorithm = algorithm;
+    config.learning_starts = 100;
+    config.updates_per_step = 0.01;
     cn_pool *pool = NULL;
     cn_learner *learner = NULL;
     cn_learner_step step;
@@ -53,6 +56,12 @@ static void test_iterations_allocate_nothing(void)
     cn_pool_destroy(&pool);
     cn_policy_destroy(&policy);
     CU_ASSERT_TRUE(atomic_load(&allocations) > before); /* destroying is counted */
+}
+
+static void test_iterations_allocate_nothing(void)
+{
+    check_iterations(CN_PPO);
+    check_iterations(CN_SAC);
 }
 
 CN_TEST_MAIN("policy.allocations", T(test_acting_allocates_nothing),

@@ -22,9 +22,10 @@ static bool same_column(const cn_policy_column *a, const cn_policy_column *b)
     return a->groups == b->groups && memcmp(a->group, b->group, sizeof a->group) == 0 &&
            a->input_size == b->input_size && a->layers == b->layers &&
            memcmp(a->hidden, b->hidden, (size_t)a->layers * sizeof a->hidden[0]) == 0 &&
-           a->activation == b->activation && a->lateral == b->lateral &&
-           a->adapter_size == b->adapter_size && a->adapter_scale == b->adapter_scale &&
-           a->frozen == b->frozen && a->checksum == b->checksum && strcmp(a->task, b->task) == 0 &&
+           a->bound == b->bound && a->state_std == b->state_std && a->activation == b->activation &&
+           a->lateral == b->lateral && a->adapter_size == b->adapter_size &&
+           a->adapter_scale == b->adapter_scale && a->frozen == b->frozen &&
+           a->checksum == b->checksum && strcmp(a->task, b->task) == 0 &&
            strcmp(a->task_file, b->task_file) == 0 && strcmp(a->method, b->method) == 0 &&
            a->seed == b->seed && a->steps == b->steps && strcmp(a->ended, b->ended) == 0;
 }
@@ -77,6 +78,39 @@ static void test_round_trip_is_bit_exact(void)
     CN_ASSERT_OK(cn_policy_save(back, folder_path(&folder, "b"), &err));
     CU_ASSERT_TRUE(files_equal(folder_path(&folder, "a"), folder_path(&folder, "b")));
     CU_ASSERT_EQUAL(folder_entries(&folder), 2); /* no temporary file */
+    cn_policy_destroy(&policy);
+    cn_policy_destroy(&back);
+    folder_destroy(&folder);
+}
+
+/* As SAC makes them: squashed, with a standard deviation that depends on the state. */
+static cn_policy *squashed_columns(void)
+{
+    cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
+    const cn_policy_column column = point_column(CN_LATERAL_LINEAR);
+    cn_rng rng = cn_rng_make(13, 0);
+    cn_policy_column_at(policy, 0)->bound = CN_BOUND_TANH;
+    for (int k = 0; k < 2; k++) {
+        CN_ASSERT_OK(cn_policy_add_state_std(policy, &err));
+        point_disturb(policy, k, &rng);
+        if (k == 1)
+            break;
+        cn_policy_freeze(policy, k);
+        CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+    }
+    return policy;
+}
+
+static void test_squashed_columns_round_trip(void)
+{
+    folder = folder_create();
+    cn_policy *policy = squashed_columns(), *back = NULL;
+    CN_ASSERT_OK(cn_policy_save(policy, folder_path(&folder, "a"), &err));
+    CN_ASSERT_OK(cn_policy_load(folder_path(&folder, "a"), &back, &err));
+    CU_ASSERT_EQUAL(cn_policy_column_at(back, 1)->bound, CN_BOUND_TANH);
+    CU_ASSERT_TRUE(cn_policy_column_at(back, 1)->state_std);
+    check_same_policy(policy, back);
+    check_same_actions(policy, back);
     cn_policy_destroy(&policy);
     cn_policy_destroy(&back);
     folder_destroy(&folder);
@@ -243,6 +277,38 @@ static void test_load_takes_older_columns(void)
     folder_destroy(&folder);
 }
 
+/* Files from before columns had a bound: they clip, and their checksums hold. */
+static void test_load_knows_the_first_files(void)
+{
+    cn_policy *policy = NULL, *old = three_columns();
+    begin_damage();
+    write_damaged(&(damage){.find = "\"bound\":\"clip\",\"state_std\":false,", .replace = ""});
+    CN_ASSERT_OK(cn_policy_load(folder_path(&folder, "damaged"), &policy, &err));
+    CU_ASSERT_EQUAL(cn_policy_column_at(policy, 0)->bound, CN_BOUND_CLIP);
+    CU_ASSERT_FALSE(cn_policy_column_at(policy, 0)->state_std);
+    check_same_policy(old, policy);
+    check_same_actions(old, policy);
+    cn_policy_destroy(&policy);
+    cn_policy_destroy(&old);
+    folder_destroy(&folder);
+}
+
+/* How a frozen column's actions are bounded is part of what was frozen. */
+static void test_load_refuses_another_bound(void)
+{
+    folder = folder_create();
+    cn_policy *policy = squashed_columns();
+    CN_ASSERT_OK(cn_policy_save(policy, folder_path(&folder, "whole"), &err));
+    cn_policy_destroy(&policy);
+    check_refused(&(damage){.find = "\"bound\":\"tanh\"", .replace = "\"bound\":\"clip\""},
+                  CN_ERR_CHECKSUM, "column 0 was frozen with checksum ");
+    check_refused(&(damage){.find = "\"state_std\":true", .replace = "\"state_std\":false"},
+                  CN_ERR_CHECKSUM, "column 0 was frozen with checksum ");
+    check_refused(&(damage){.find = "\"bound\":\"tanh\"", .replace = "\"bound\":\"wall\""},
+                  CN_ERR_FORMAT, "unknown bound 'wall'");
+    folder_destroy(&folder);
+}
+
 static void test_load_refuses_other_tensors(void)
 {
     begin_damage();
@@ -366,7 +432,9 @@ static void test_load_refuses_a_file_cut_short(void)
     folder_destroy(&folder);
 }
 
-CN_TEST_MAIN("policy.policy_file", T(test_round_trip_is_bit_exact), T(test_a_loaded_policy_grows),
+CN_TEST_MAIN("policy.policy_file", T(test_round_trip_is_bit_exact),
+             T(test_squashed_columns_round_trip), T(test_load_knows_the_first_files),
+             T(test_load_refuses_another_bound), T(test_a_loaded_policy_grows),
              T(test_save_refuses_a_changed_frozen_column),
              T(test_save_where_nothing_can_be_written), T(test_load_refuses_one_changed_bit),
              T(test_load_takes_older_columns), T(test_load_refuses_other_tensors),

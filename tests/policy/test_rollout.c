@@ -255,6 +255,111 @@ static void test_episodes_begin_anew_after_a_failure(void)
     setting_destroy(&s);
 }
 
+/* ---- Transitions ---- */
+
+static void transitions_create(setting *s, cn_bound bound, int threads)
+{
+    *s = (setting){.policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY)};
+    cn_policy_column_at(s->policy, 1)->bound = bound;
+    s->world.step_limit = 7;
+    CN_ASSERT_OK(cn_pool_create(threads, &s->pool, &err));
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "column 1 has one standard deviation for all states",
+                    cn_collector_create_transitions(s->policy, 1, ENVS, STEPS, 1, point_make,
+                                                    &s->world, s->pool, &s->collector, &err));
+    CN_ASSERT_OK(cn_policy_add_state_std(s->policy, &err));
+    CN_ASSERT_OK(cn_collector_create_transitions(s->policy, 1, ENVS, STEPS, 1, point_make,
+                                                 &s->world, s->pool, &s->collector, &err));
+}
+
+/* What follows is the observation of the next row, but where an episode ended: there it is its last
+ * one. It follows from observation and action by the world's rule. */
+static void check_transitions(cn_bound bound)
+{
+    setting s;
+    cn_episode_totals totals;
+    int ends[3] = {0};
+    transitions_create(&s, bound, 2);
+    CN_ASSERT_OK(cn_collector_run(s.collector, &totals, &err));
+    const cn_rollout *r = cn_collector_rollout(s.collector);
+    for (int row = 0; row < ENVS * STEPS; row++) {
+        const float *before = r->observation + row * 4, *after = r->next + row * 4;
+        ends[r->end[row]]++;
+        for (int i = 0; i < 2; i++) {
+            const float a = r->action[row * 2 + i];
+            CU_ASSERT_TRUE(fabsf(a) <= 1.0f);
+            CU_ASSERT_DOUBLE_EQUAL(after[2 + i], before[2 + i] + POINT_STRIDE * a, 1e-6);
+        }
+        CU_ASSERT_DOUBLE_EQUAL(r->reward[row],
+                               hypotf(before[0], before[1]) - hypotf(after[0], after[1]), 1e-6);
+        const bool last = row % STEPS == STEPS - 1;
+        if (!last)
+            CU_ASSERT_EQUAL(memcmp(after, before + 4, 4 * sizeof *after) == 0, r->end[row] == 0);
+    }
+    CU_ASSERT_TRUE(ends[CN_END_TERMINATED] > 0 && ends[CN_END_TRUNCATED] > 0);
+    CU_ASSERT_EQUAL(ends[CN_END_TERMINATED] + ends[CN_END_TRUNCATED], totals.episodes);
+    setting_destroy(&s);
+}
+
+static void test_transitions(void)
+{
+    check_transitions(CN_BOUND_CLIP);
+    check_transitions(CN_BOUND_TANH);
+}
+
+/* Uniform actions: mean 0, variance 1/3; the policy's again afterwards, on the same seed. */
+static void test_wandering(void)
+{
+    setting s;
+    cn_episode_totals totals;
+    double sum = 0.0, square = 0.0;
+    enum { ACTIONS = 2 * ENVS * STEPS };
+    transitions_create(&s, CN_BOUND_CLIP, 1);
+    cn_collector_wander(s.collector, true);
+    CN_ASSERT_OK(cn_collector_run(s.collector, &totals, &err));
+    const float *action = cn_collector_rollout(s.collector)->action;
+    for (int i = 0; i < ACTIONS; i++) {
+        sum += (double)action[i];
+        square += (double)action[i] * (double)action[i];
+    }
+    /* five standard deviations: variances 1/3 and 4/45 of one */
+    CU_ASSERT_DOUBLE_EQUAL(sum / ACTIONS, 0.0, 5.0 * sqrt(1.0 / 3.0 / ACTIONS));
+    CU_ASSERT_DOUBLE_EQUAL(square / ACTIONS, 1.0 / 3.0, 5.0 * sqrt(4.0 / 45.0 / ACTIONS));
+    cn_collector_wander(s.collector, false);
+    CN_ASSERT_OK(cn_collector_run(s.collector, &totals, &err));
+    int clipped = 0;
+    for (int i = 0; i < ACTIONS; i++)
+        clipped += fabsf(action[i]) == 1.0f;
+    CU_ASSERT_TRUE(clipped > 0); /* of a Gaussian with standard deviation 1, about a third */
+    setting_destroy(&s);
+}
+
+/* PPO on a squashed column notes the Gaussian action; the environment gets its tanh. */
+static void test_on_policy_actions_are_squashed(void)
+{
+    setting s;
+    cn_episode_totals totals;
+    setting_create(&s, &(point_world){0}, 1, 1, 1);
+    cn_collector_destroy(&s.collector);
+    cn_policy_column_at(s.policy, 0)->bound = CN_BOUND_TANH;
+    CN_ASSERT_OK(cn_collector_create(s.policy, 0, ENVS, STEPS, 1, point_make, &s.world, s.pool,
+                                     &s.collector, &err));
+    CN_ASSERT_OK(cn_collector_run(s.collector, &totals, &err));
+    const cn_rollout *r = cn_collector_rollout(s.collector);
+    int beyond = 0;
+    for (int row = 0; row < ENVS * STEPS; row++) {
+        if (r->end[row] || row % STEPS == STEPS - 1)
+            continue;
+        for (int i = 0; i < 2; i++) {
+            const float *place = r->observation + row * 4 + 2 + i;
+            const double a = (double)r->action[row * 2 + i];
+            CU_ASSERT_DOUBLE_EQUAL(place[4] - place[0], (double)POINT_STRIDE * tanh(a), 1e-6);
+            beyond += fabs(a) > 1.0;
+        }
+    }
+    CU_ASSERT_TRUE(beyond > 0);
+    setting_destroy(&s);
+}
+
 static void test_create_refuses(void)
 {
     cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
@@ -284,4 +389,5 @@ CN_TEST_MAIN("policy.rollout", T(test_rows_hold_what_the_policy_saw),
              T(test_truncation_bootstraps_from_the_final_observation),
              T(test_runs_continue_episodes), T(test_threads_do_not_change_bits),
              T(test_failing_environment), T(test_episodes_begin_anew_after_a_failure),
+             T(test_transitions), T(test_wandering), T(test_on_policy_actions_are_squashed),
              T(test_create_refuses))

@@ -20,6 +20,9 @@ static bool same(const cn_train_config *a, const cn_train_config *b)
     bool equal = a->layers == b->layers;
     for (int i = 0; i < a->layers; i++)
         equal = equal && a->hidden[i] == b->hidden[i];
+    equal = equal && a->critic_layers == b->critic_layers;
+    for (int i = 0; i < a->critic_layers; i++)
+        equal = equal && a->critic_hidden[i] == b->critic_hidden[i];
 #define SAME(name, ...) equal = equal && a->name == b->name;
     CN_TRAIN_INT_TABLE(SAME)
     CN_TRAIN_REAL_TABLE(SAME)
@@ -84,12 +87,15 @@ static void test_every_entry_is_read(void)
 static void test_words_and_widths_are_read(void)
 {
     cn_train_config config = cn_train_config_default();
-    CN_ASSERT_OK(read_text("hidden: [8, 16, 32]\nactivation: relu\nlateral: adapter\n"
-                           "algorithm: ppo\nlearning_rate_schedule: cosine\n",
-                           &config));
+    CN_ASSERT_OK(
+        read_text("hidden: [8, 16, 32]\ncritic_hidden: [5]\nactivation: relu\nlateral: adapter\n"
+                  "algorithm: ppo\nlearning_rate_schedule: cosine\n",
+                  &config));
     CU_ASSERT_EQUAL(config.layers, 3);
     CU_ASSERT_EQUAL(config.hidden[0], 8);
     CU_ASSERT_EQUAL(config.hidden[2], 32);
+    CU_ASSERT_EQUAL(config.critic_layers, 1);
+    CU_ASSERT_EQUAL(config.critic_hidden[0], 5);
     CU_ASSERT_EQUAL(config.activation, CN_RELU);
     CU_ASSERT_EQUAL(config.lateral, CN_LATERAL_ADAPTER);
     CU_ASSERT_EQUAL(config.algorithm, CN_PPO);
@@ -107,6 +113,26 @@ static void test_sections_override(void)
     CU_ASSERT_EQUAL(config.epochs, 10);
 }
 
+/* What is in `sac:` holds for SAC, wherever that was chosen before; it is checked always. */
+static void test_section_of_an_algorithm(void)
+{
+    const char *const text = "envs: 8\nsac:\n  envs: 2\n  tau: 0.5\n";
+    cn_train_config config = cn_train_config_default();
+    CN_ASSERT_OK(read_text(text, &config));
+    CU_ASSERT_EQUAL(config.envs, 8);
+    CU_ASSERT_EQUAL(config.tau, 0.005);
+    config.algorithm = CN_SAC;
+    CN_ASSERT_OK(read_text(text, &config));
+    CU_ASSERT_EQUAL(config.envs, 2);
+    CU_ASSERT_EQUAL(config.tau, 0.5);
+    config = cn_train_config_default();
+    CN_ASSERT_OK(read_text("sac: {envs: 2}\nalgorithm: sac\n", &config));
+    CU_ASSERT_EQUAL(config.envs, 2);
+    config = cn_train_config_default();
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "run.yaml:2: unknown key 'tow'",
+                    read_text("sac:\n  tow: 0.5\n", &config));
+}
+
 /* What is written is read back, whatever was set: 1/3 has no short decimal. */
 static void test_written_is_read_back(void)
 {
@@ -122,6 +148,9 @@ static void test_written_is_read_back(void)
 #undef UNUSUAL
     config.layers = 1;
     config.hidden[0] = 7;
+    config.critic_layers = 1;
+    config.critic_hidden[0] = 9;
+    config.algorithm = CN_SAC;
     config.activation = CN_IDENTITY;
     config.lateral = CN_LATERAL_NONE;
     config.learning_rate_schedule = CN_SCHEDULE_CONSTANT;
@@ -163,7 +192,8 @@ static void test_refuses_with_file_and_line(void)
     } cases[] = {
         {"steps: 5\nlearning_rat: 1e-3\n",
          "run.yaml:2: unknown key 'learning_rat'; known here: steps, envs, "},
-        {"learning_rat: 1e-3\n", ", lateral, hidden"}, /* the last of the known keys */
+        {"learning_rat: 1e-3\n",
+         ", lateral, hidden, critic_hidden, sac"}, /* the last of the known keys */
         {"\nenvs: 0\n", "run.yaml:2: found 0, expected 1 to 65536"},
         {"envs: 65537\n", "run.yaml:1: found 65537, expected 1 to 65536"},
         {"envs: many\n", "run.yaml:1: found 'many', expected a whole number"},
@@ -177,7 +207,8 @@ static void test_refuses_with_file_and_line(void)
         {"hidden:\n  - 8\n  - 0\n", "run.yaml:3: found 0, expected 1 to 65536"},
         {"activation: sigmoid\n",
          "run.yaml:1: found 'sigmoid', expected one of: identity, tanh, relu"},
-        {"algorithm: luck\n", "run.yaml:1: found 'luck', expected one of: ppo"},
+        {"critic_hidden: 64\n", "run.yaml:1: 'critic_hidden' is a list of 1 to 6 layer widths"},
+        {"algorithm: luck\n", "run.yaml:1: found 'luck', expected one of: ppo, sac"},
         {"lateral: sideways\n",
          "run.yaml:1: found 'sideways', expected one of: none, linear, adapter"},
         {"[steps]\n", "run.yaml:1: found a list, expected a map with: steps, envs, "},
@@ -215,5 +246,5 @@ static void test_ranges(void)
 
 CN_TEST_MAIN("policy.train_config", T(test_defaults), T(test_every_entry_is_read),
              T(test_words_and_widths_are_read), T(test_sections_override),
-             T(test_written_is_read_back), T(test_help_names_every_key),
-             T(test_refuses_with_file_and_line), T(test_ranges))
+             T(test_section_of_an_algorithm), T(test_written_is_read_back),
+             T(test_help_names_every_key), T(test_refuses_with_file_and_line), T(test_ranges))
