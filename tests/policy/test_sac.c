@@ -201,7 +201,7 @@ static uint64_t checksum_in_parts(const int *cuts)
     for (; *cuts; cuts++) {
         r.iterations = *cuts;
         CN_ASSERT_OK(train(&r, policy, &report));
-        CU_ASSERT_TRUE(report.stopped);
+        CU_ASSERT_TRUE(report.end == CN_TRAIN_STOPPED);
         cn_policy_destroy(&policy);
         CN_ASSERT_OK(
             cn_policy_load(folder_path(&r.folder, "checkpoint.safetensors"), &policy, &err));
