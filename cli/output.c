@@ -67,17 +67,21 @@ static int rows_of_block(int columns)
 
 void cli_block(char lines[][CLI_BLOCK_WIDTH], int count)
 {
+    char text[CLI_BLOCK_LINES * (CLI_BLOCK_WIDTH + 8)]; /* in one piece: nothing flickers */
     const int columns = cli_width(), rows = rows_of_block(columns);
+    size_t used = 0;
     if (rows > 0)
-        printf("\033[%dA\r", rows);
+        used = (size_t)snprintf(text, sizeof text, "\033[%dA\r", rows);
     block.lines = count;
     for (int i = 0; i < count; i++) {
         block.width[i] = (int)strlen(lines[i]);
         if (block.width[i] >= columns)
             block.width[i] = columns - 1;
-        printf("%.*s\033[K\n", block.width[i], lines[i]);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%.*s\033[K\n", block.width[i],
+                                 lines[i]);
     }
-    printf("\033[J");
+    used += (size_t)snprintf(text + used, sizeof text - used, "\033[J");
+    fwrite(text, 1, used, stdout);
     fflush(stdout);
     block_open = 1;
 }
@@ -105,6 +109,8 @@ void cli_progress_end(void)
 {
     if (progress.open)
         printf("\n");
+    if (block_open)
+        printf("\r\033[J"); /* what was answered to Ctrl-C */
     progress.open = false;
     block.lines = block_open = 0;
 }

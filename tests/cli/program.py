@@ -60,9 +60,10 @@ def environment():
     return {**os.environ, "LSAN_OPTIONS": leaks, "UBSAN_OPTIONS": "halt_on_error=1"}
 
 
-def start(*arguments, **options):
-    """The program as a process of its own, its two outputs as pipes."""
-    return subprocess.Popen([PROGRAM, *map(str, arguments)], env=environment(), text=True,
+def start(*arguments, under=(), **options):
+    """The program as a process of its own, its two outputs as pipes; `under` is a command before it
+    that becomes it."""
+    return subprocess.Popen([*under, PROGRAM, *map(str, arguments)], env=environment(), text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
@@ -119,6 +120,11 @@ def contents(folder):
                 with open(path, "rb") as file:
                     found[path] = hashlib.sha256(file.read()).hexdigest()
     return found
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def train(out, *options, steps=4096, task=REACH):
