@@ -1,6 +1,6 @@
 /* Proximal policy optimisation: advantages and updates of one column from a rollout.
  * Source: Schulman et al. 2017, arXiv:1707.06347; advantages: Schulman et al. 2016,
- * arXiv:1506.02438, eq. 16; details: Huang et al. 2022. Deviation: a minibatch is cut into
+ * arXiv:1506.02438, eq. 16; details: Huang et al. 2022. Deviation: a minibatch is cut into at most
  * CN_SHARDS parts whose gradients are added in order, so that any number of threads gives the same
  * bits. */
 #ifndef CN_POLICY_PPO_H
