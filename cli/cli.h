@@ -91,7 +91,8 @@ const char *cli_program(void);
 /* Appends " word" to a command line, quoted for a shell where it must be. */
 void cli_append_word(char *line, size_t size, const char *word);
 
-/* Becomes true at SIGINT or SIGTERM; a second SIGINT ends the process. */
+/* Becomes true at SIGINT or SIGTERM, and among other ranks at SIGUSR1; a second SIGINT ends the
+ * process. */
 const atomic_bool *cli_stop(void);
 
 /* ---- Subcommands: one file each ---- */

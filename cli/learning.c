@@ -7,11 +7,11 @@
 
 #include "base/file.h"
 #include "cli/live.h"
+#include "cli/ranks.h"
 
 cli_learning cli_learning_default(void)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return (cli_learning){.seed = 1, .threads = cores > 0 ? cores : 1};
+    return (cli_learning){.seed = 1, .threads = cli_ranks_cores()};
 }
 
 /* "key=value" as a YAML map of one entry. */
@@ -156,6 +156,7 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
         .seed = (uint64_t)options->seed,
         .threads = threads,
         .folder = options->out,
+        .peers = cli_ranks(),
         .resume = options->resume,
         .make_env = make_env,
         .make_env_ctx = make_env_ctx,

@@ -3,20 +3,22 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/ranks.h"
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *help;
+    bool ranks; /* mpirun may start several of it, which then work together */
 } commands[] = {
-    {"train", cli_train, "train a policy in simulation"},
-    {"adapt", cli_adapt, "grow a column and let it learn on a robot or another task"},
-    {"eval", cli_eval, "measure a policy, in simulation or on a robot"},
-    {"robot", cli_robot, "serve a robot: the MuJoCo twin of a task"},
-    {"control", cli_control, "run a policy on a robot in real time"},
-    {"replay", cli_replay, "verify, simulate, film or play back a logged episode"},
-    {"inspect", cli_inspect, "say what is in a policy, a log or a task"},
-    {"bench", cli_bench, "measure the program itself"},
+    {"train", cli_train, "train a policy in simulation", true},
+    {"adapt", cli_adapt, "grow a column and let it learn on a robot or another task", false},
+    {"eval", cli_eval, "measure a policy, in simulation or on a robot", false},
+    {"robot", cli_robot, "serve a robot: the MuJoCo twin of a task", false},
+    {"control", cli_control, "run a policy on a robot in real time", false},
+    {"replay", cli_replay, "verify, simulate, film or play back a logged episode", false},
+    {"inspect", cli_inspect, "say what is in a policy, a log or a task", false},
+    {"bench", cli_bench, "measure the program itself", false},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -29,6 +31,24 @@ static void print_usage(FILE *out)
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\n'colonnade COMMAND --help' explains a command; --version names the release.\n");
+}
+
+/* Runs a command, together with the processes that mpirun started beside this one. */
+static int run(int command, int argc, char **argv)
+{
+    cn_error err = {0};
+    if (cli_ranks_join(&err) != CN_OK)
+        return cli_fail(&err);
+    int status = CLI_USAGE;
+    if (commands[command].ranks || !cli_ranks())
+        status = commands[command].run(argc, argv);
+    else if (cli_ranks()->rank == 0)
+        fprintf(stderr,
+                "colonnade: mpirun started %d processes of '%s', which works alone; start it "
+                "without mpirun\n",
+                cli_ranks()->size, commands[command].name);
+    cli_ranks_leave();
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -49,7 +69,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return run(i, argc - 1, argv + 1);
     fprintf(stderr, "colonnade: there is no command '%s'\n\n", argv[1]);
     print_usage(stderr);
     return CLI_USAGE;

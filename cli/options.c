@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/ranks.h"
 
 #define MAX_OPTIONS 40
 
@@ -36,6 +37,8 @@ static void print_help(const cli_usage *usage, const cli_option *options)
 int cli_wrong(const cli_usage *usage, const char *format, ...)
 {
     va_list args;
+    if (cn_peers_rank(cli_ranks()) > 0) /* rank 0 says it */
+        return CLI_USAGE;
     va_start(args, format);
     fprintf(stderr, "colonnade: ");
     vfprintf(stderr, format, args);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/ranks.h"
 
 /* Between two plain progress lines when nobody watches. */
 #define PLAIN_PERIOD_NS (5 * CN_NS_PER_S)
@@ -28,7 +29,9 @@ int cli_fail(const cn_error *err)
 {
     cli_progress_end();
     fflush(stdout);
-    fprintf(stderr, "colonnade: %s\n", err->message[0] ? err->message : cn_status_words(err->code));
+    if (cn_peers_rank(cli_ranks()) == 0) /* which has the same failure */
+        fprintf(stderr, "colonnade: %s\n",
+                err->message[0] ? err->message : cn_status_words(err->code));
     return err->code == CN_ERR_SAFETY ? CLI_SAFETY : CLI_FAILED;
 }
 
@@ -45,6 +48,8 @@ void cli_print_json(json_t *object)
 bool cli_terminal(void)
 {
     const char *term = getenv("TERM");
+    if (cli_ranks())
+        return false; /* mpirun feigns one */
     return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
@@ -195,5 +200,7 @@ const atomic_bool *cli_stop(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (cli_ranks())
+        sigaction(SIGUSR1, &action, NULL); /* mpirun passes it on, and leaves time to finish */
     return &stop;
 }

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/learning.h"
 #include "cli/measure.h"
+#include "cli/ranks.h"
 
 /* Episodes of the last word on a policy: on seeds of its own, so that choosing the best of several
  * evaluations does not flatter it. */
@@ -23,7 +24,8 @@ static const cli_usage usage = {
         "and last.safetensors, config.yaml with every setting, and TensorBoard events. Ctrl-C "
         "ends\n"
         "the run after the iteration at hand and keeps what was learned; --resume goes on from\n"
-        "checkpoint.safetensors after a run was stopped or killed.",
+        "checkpoint.safetensors after a run was stopped or killed. Under mpirun or srun the\n"
+        "processes train one policy together, each in environments of its own.",
     .example = "colonnade train scenes/reach.yaml --out runs/reach --seed 1",
     .more = more_help,
     .positional = names,
@@ -60,6 +62,12 @@ static void tell_how_to_resume(const cli_learning *options, const cn_train_repor
         return;
     }
     line[0] = '\0';
+    if (cli_ranks()) {
+        snprintf(number, sizeof number, "%d", cli_ranks()->size);
+        cli_append_word(line, sizeof line, "mpirun");
+        cli_append_word(line, sizeof line, "-n");
+        cli_append_word(line, sizeof line, number);
+    }
     const char *const words[] = {cli_program(), "train", task, "--out", options->out, "--resume"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         cli_append_word(line, sizeof line, words[i]);
@@ -109,25 +117,37 @@ static cn_status begin(const cli_learning *options, const cn_task *task, cn_trai
     cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
     CN_TRY(cli_learning_fresh(options, config, task, cn_algorithm_word(config->algorithm), &rng,
                               policy, err));
-    return cli_learning_folder(options, config, err);
+    return cn_peers_rank(cli_ranks()) == 0 ? cli_learning_folder(options, config, err) : CN_OK;
+}
+
+/* Every rank has the policy, and rank 0's settings. */
+static cn_status prepare(cli_learning *options, const cn_task *task, cn_train_config *config,
+                         cn_policy **policy, cn_error *err)
+{
+    cn_peers *peers = cli_ranks();
+    const cn_status status = options->resume
+                                 ? cli_learning_resume(options, task, config, policy, err)
+                                 : begin(options, task, config, policy, err);
+    CN_TRY(cn_peers_agree(peers, status, err));
+    return peers ? peers->broadcast(peers, 0, config, sizeof *config, err) : CN_OK;
 }
 
 static cn_status train(cli_learning *options, const char *task, cn_error *err)
 {
     cn_status status = CN_OK;
-    cli_place place;
+    cli_place place = {0};
     cn_policy *policy = NULL;
     cn_train_config config;
     cn_train_report run;
     cn_evaluation result;
     char path[CN_PATH];
-    CN_TRY(cli_place_open(NULL, task, NULL, NULL, 0, &place, err));
-    if (options->resume)
-        CN_TRY_CLEANUP(cli_learning_resume(options, place.task, &config, &policy, err));
-    else
-        CN_TRY_CLEANUP(begin(options, place.task, &config, &policy, err));
+    status = cli_place_open(NULL, task, NULL, NULL, 0, &place, err);
+    CN_TRY_CLEANUP(cn_peers_agree(cli_ranks(), status, err));
+    CN_TRY_CLEANUP(prepare(options, place.task, &config, &policy, err));
     CN_TRY_CLEANUP(cli_learning_run(options, &config, policy, cli_place_make_env, &place,
                                     (int)options->threads, &run, err));
+    if (cn_peers_rank(cli_ranks()) > 0)
+        goto cleanup;
     snprintf(path, sizeof path, "%s/%s", options->out,
              run.best_steps > 0 ? "best.safetensors" : "last.safetensors");
     CN_TRY_CLEANUP(judge(options, &run, &place, path, &result, err));

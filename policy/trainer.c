@@ -188,7 +188,7 @@ static cn_status plot(run *r, const char *tag, int64_t steps, double value, cn_e
     return isnan(value) ? CN_OK : cn_tfevents_scalar(r->events, tag, steps, (float)value, err);
 }
 
-enum { EVERY_TIME = 3 }; /* curves with a point each iteration; the others are of evaluations */
+enum { EVERY_TIME = 7 }; /* curves with a point each iteration; the others are of evaluations */
 
 static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
 {
@@ -197,6 +197,10 @@ static cn_status record(run *r, const cn_train_progress *p, cn_error *err)
         {"rollout/return", p->return_mean},
         {"rollout/success", p->success_rate},
         {"time/steps_per_second", p->steps_per_second},
+        {"time/environments", p->last.environments},
+        {"time/inference", p->last.inference},
+        {"time/update", p->last.update},
+        {"time/idle", p->last.idle},
         {"eval/return", e->return_mean},
         {"eval/return_low", e->return_low},
         {"eval/return_high", e->return_high},

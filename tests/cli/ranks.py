@@ -1,0 +1,50 @@
+"""mpirun, for tests: starting the program as several ranks, and finding them."""
+import os
+import shutil
+import subprocess
+import sys
+
+from program import PROGRAM, environment
+
+# Debian's name, and Ubuntu's; others call another MPI's starter mpirun too.
+MPIRUN = shutil.which("mpirun.openmpi") or shutil.which("mpirun")
+SKIPPED = 77  # ctest: SKIP_RETURN_CODE
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(SKIPPED)
+
+
+def start_ranks(ranks, *arguments, options=(), prefix=(), extra=None):
+    """mpirun as a process; more ranks than cores are allowed, and so is root.
+
+    options: of mpirun; prefix: a command that runs it; extra: environment variables."""
+    if not MPIRUN:
+        skip("there is no mpirun")
+    return subprocess.Popen(
+        [*prefix, MPIRUN, "--allow-run-as-root", "--oversubscribe", *options, "-n", str(ranks),
+         PROGRAM, *map(str, arguments)],
+        env={**environment(), **(extra or {})}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+
+
+def ranks_of(mpirun):
+    """The processes that an mpirun started on this machine, by rank."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                parent = int(file.read().rsplit(")", 1)[1].split()[1])
+            with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
+                variables = dict(v.split("=", 1) for v in file.read().split("\0") if "=" in v)
+        except OSError:
+            continue  # it has ended
+        if parent == mpirun.pid and "OMPI_COMM_WORLD_RANK" in variables:
+            found[int(variables["OMPI_COMM_WORLD_RANK"])] = int(pid)
+    return found
+
+
+def complaints(error):
+    """What the program says of an output that mpirun speaks in as well."""
+    return [line for line in error.splitlines() if line.startswith("colonnade: ")]
