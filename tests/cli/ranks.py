@@ -17,13 +17,15 @@ def skip(why):
 
 
 def start_ranks(ranks, *arguments, options=(), prefix=(), extra=None):
-    """mpirun as a process; more ranks than cores are allowed, and so is root.
+    """mpirun as a process; more ranks than cores are allowed, and so is root, and who waits lets
+    others run.
 
     options: of mpirun; prefix: a command that runs it; extra: environment variables."""
     if not MPIRUN:
         skip("there is no mpirun")
     return subprocess.Popen(
-        [*prefix, MPIRUN, "--allow-run-as-root", "--oversubscribe", *options, "-n", str(ranks),
+        [*prefix, MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca",
+         "mpi_yield_when_idle", "1", *options, "-n", str(ranks),
          PROGRAM, *map(str, arguments)],
         env={**environment(), **(extra or {})}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE)
