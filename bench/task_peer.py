@@ -1,0 +1,252 @@
+"""A task of scenes/ in Python, as Stable-Baselines3 takes it: MuJoCo's own bindings, the same model, and the
+same control, observation, reward and success, read from the same YAML. What reach needs is here; anything
+else in a task is refused.
+
+Many environments are stepped at once, in NumPy and on MuJoCo's own thread pool: no DummyVecEnv or
+SubprocVecEnv of single environments comes near that.
+
+    envs = TaskVecEnv("scenes/reach.yaml", 64, threads=2, seed=1)
+"""
+import os
+
+import gymnasium
+import mujoco
+import numpy as np
+import yaml
+from mujoco import rollout
+from stable_baselines3.common.vec_env import VecEnv
+
+RAMP_S = 0.05  # policy/safety.h: from rest to a joint's velocity limit
+SERVO_PERIOD_S = 0.002  # sim/task.c: the servo takes a command about as often
+
+
+def only(section, keys, where):
+    unknown = set(section) - set(keys)
+    if unknown:
+        raise ValueError(f"{where}: {sorted(unknown)} is not known to the peer; it knows {sorted(keys)}")
+    return section
+
+
+class Task:
+    """The numbers of a task YAML, resolved against its model."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            y = yaml.safe_load(file)
+        only(y, ("name", "arm", "model", "control", "step_limit", "tracked", "reset", "observations", "reward",
+                 "success", "train", "adapt"), path)
+        self.model = m = mujoco.MjModel.from_xml_path(os.path.join(os.path.dirname(path), y["model"]))
+        joints = [int(m.actuator_trnid[a, 0]) for a in range(m.nu)]
+        assert np.all(m.actuator_gear[:, 0] == 1), "a gear that is not 1"
+        self.qpos, self.qvel = m.jnt_qposadr[joints], m.jnt_dofadr[joints]
+        limited = m.jnt_limited[joints].astype(bool)
+        self.low = np.where(limited, m.jnt_range[joints, 0], -np.inf)
+        self.high = np.where(limited, m.jnt_range[joints, 1], np.inf)
+
+        control = only(y["control"], ("mode", "period", "scale", "velocity_limit"), "control")
+        assert control["mode"] == "joint_position_delta", control["mode"]
+        self.scale = np.array(control["scale"], float)
+        self.velocity = np.array(control["velocity_limit"], float)
+        self.steps = round(control["period"] / m.opt.timestep)
+        each = max(1, int(SERVO_PERIOD_S / m.opt.timestep * (1 + 1e-9)))
+        while self.steps % each:
+            each -= 1
+        self.steps_per_tick, self.ticks = each, self.steps // each
+        self.tick_s = each * m.opt.timestep
+
+        self.step_limit = y["step_limit"]
+        reset = y["reset"]
+        self.home = np.array(reset["joints"]["home"], float)
+        self.spread = np.broadcast_to(np.array(reset["joints"]["spread"], float), self.home.shape)
+        self.draw = only(reset["target"], ("point", "draw", "of", "spread", "low", "high"), "reset: target")
+        assert self.draw["draw"] == "reachable", self.draw["draw"]
+        self.target, self.tool = self.draw["point"], m.site(self.draw["of"]).id
+        self.terms = [self.observation(term) for group in y["observations"].values() for term in group]
+        self.reward = [only(term, ("term", "from", "to", "weight", "scale", "below"), "reward")
+                       for term in y["reward"]]
+        self.success = only(y["success"], ("from", "to", "below", "hold", "ends_episode"), "success")
+        assert not self.success["ends_episode"]
+
+    def observation(self, term):
+        only(term, ("term", "center", "scale", "point"), "observations")
+        assert term["term"] in ("joint_position", "joint_velocity", "command_error", "point"), term
+        assert term["term"] != "point" or term["point"] == self.target, term
+        size = 3 if term["term"] == "point" else len(self.home)
+        wide = lambda key, default: np.broadcast_to(np.array(term.get(key, default), float), (size,))
+        return term["term"], wide("center", 0.0), wide("scale", 1.0)
+
+    @property
+    def observation_size(self):
+        return sum(len(center) for _, center, _ in self.terms)
+
+
+def braking_velocity(distance, fastest, slow, dt):
+    """policy/safety.c, on arrays: the fastest velocity from which a joint can stop within a distance."""
+    distance = np.maximum(distance, 0.0)
+    near = np.minimum(distance, dt * fastest * (slow + fastest) / slow)  # keeps infinity out of the root
+    n = np.floor((np.sqrt(1 + 8 * near / (slow * dt)) - 1) / 2)
+    return np.where(distance * slow > dt * fastest * (slow + fastest), fastest,
+                    np.minimum(fastest, near / dt / (n + 1) + slow * n / 2))
+
+
+class Envs:
+    """N environments side by side; every array has N rows."""
+
+    def __init__(self, task, count, threads, seed):
+        self.task, self.N = task, count
+        self.rng = np.random.default_rng(seed)
+        self.data = [mujoco.MjData(task.model) for _ in range(max(1, threads))]
+        self.pool = rollout.Rollout(nthread=threads if threads > 1 else 0)
+        m = task.model
+        self.state_size = mujoco.mj_stateSize(m, mujoco.mjtState.mjSTATE_FULLPHYSICS)
+        assert self.state_size == 1 + m.nq + m.nv, "a model with activations or plugins"
+        joints = len(task.home)
+        self.state = np.zeros((count, self.state_size))
+        self.point = np.zeros((count, 3))  # the target
+        self.tool = np.zeros((count, 3))
+        self.commanded, self.p, self.v, self.action = (np.zeros((count, joints)) for _ in range(4))
+        self.steps, self.held = np.zeros(count, int), np.zeros(count, int)
+        self.trajectory = np.zeros((count, task.steps, self.state_size))
+
+    # ---- Where an episode begins ----
+
+    def place(self, i, qpos, point):
+        """Environment i begins at these joints, with the target there."""
+        t = self.task
+        self.state[i] = 0.0
+        self.state[i, 1:1 + t.model.nq] = t.model.qpos0
+        self.state[i, 1 + t.qpos] = qpos
+        self.point[i] = point
+        self.commanded[i] = self.p[i] = qpos
+        self.v[i] = self.action[i] = 0.0
+        self.steps[i] = self.held[i] = 0
+        self.look([i])
+
+    def reset(self, i):
+        t, m, d = self.task, self.task.model, self.data[0]
+        spread = np.array(t.draw["spread"], float)
+        low, high = np.maximum(t.low, t.home - spread), np.minimum(t.high, t.home + spread)
+        while True:
+            d.qpos[:] = m.qpos0
+            d.qpos[t.qpos] = self.rng.uniform(low, high)
+            mujoco.mj_fwdPosition(m, d)
+            point = d.site_xpos[t.tool].copy()
+            if d.ncon == 0 and np.all(point >= t.draw["low"]) and np.all(point <= t.draw["high"]):
+                break
+        self.place(i, np.clip(self.rng.uniform(t.home - t.spread, t.home + t.spread), t.low, t.high), point)
+
+    # ---- Steps ----
+
+    def limited(self):
+        """The safety filter: what the servos are told in each physics step of the period."""
+        t, dt = self.task, self.task.tick_s
+        slow = t.velocity / RAMP_S * dt
+        told = np.empty((self.N, t.ticks, len(t.home)))
+        for tick in range(t.ticks):
+            distance = self.commanded - self.p
+            wanted = np.copysign(braking_velocity(np.abs(distance), t.velocity, slow, dt), distance)
+            wanted = np.clip(wanted, self.v - slow, self.v + slow)
+            up = braking_velocity(t.high - self.p, t.velocity, slow, dt)
+            down = braking_velocity(self.p - t.low, t.velocity, slow, dt)
+            self.v = np.clip(wanted, -down, up)
+            self.p = np.clip(self.p + self.v * dt, np.minimum(t.low, self.p), np.maximum(t.high, self.p))
+            told[:, tick] = self.p
+        return np.repeat(told, t.steps_per_tick, axis=1)
+
+    def look(self, which):
+        """The tool as the tracker sees it."""
+        t, m, d = self.task, self.task.model, self.data[0]
+        for i in which:
+            d.qpos[:] = self.state[i, 1:1 + m.nq]
+            mujoco.mj_kinematics(m, d)
+            self.tool[i] = d.site_xpos[t.tool]
+
+    def observe(self):
+        t, nq = self.task, self.task.model.nq
+        position, velocity = self.state[:, 1 + t.qpos], self.state[:, 1 + nq + t.qvel]
+        values = {"joint_position": position, "joint_velocity": velocity,
+                  "command_error": self.commanded - position, "point": self.point}
+        return np.concatenate([(values[name] - center) * scale for name, center, scale in t.terms],
+                              axis=1).astype(np.float32)
+
+    def step(self, action):
+        """@return reward, truncated, success; observe() and reset() are the caller's."""
+        t = self.task
+        before, self.action = self.action, np.clip(action.astype(float), -1.0, 1.0)
+        self.commanded = np.clip(self.commanded + self.action * t.scale, t.low, t.high)
+        self.pool.rollout(t.model, self.data, self.state, self.limited(), state=self.trajectory)
+        self.state = self.trajectory[:, -1].copy()
+        self.look(range(self.N))
+        distance = np.linalg.norm(self.tool - self.point, axis=1)
+        reward = np.zeros(self.N)
+        for term in t.reward:
+            reward += term["weight"] * self.reward_term(term, distance, before)
+        self.held = np.where(distance < t.success["below"], self.held + 1, 0)
+        self.steps += 1
+        return reward, self.steps >= t.step_limit, self.held >= t.success["hold"]
+
+    def reward_term(self, term, distance, before):
+        kind = term["term"]
+        if kind == "distance":
+            return distance
+        if kind == "proximity":
+            return 1 - np.tanh(distance / term["scale"])
+        if kind == "inside":
+            return distance < term["below"]
+        if kind == "action":
+            return np.sum(self.action ** 2, axis=1)
+        if kind == "action_change":
+            return np.sum((self.action - before) ** 2, axis=1)
+        raise ValueError(f"reward: {kind} is not known to the peer")
+
+
+def spaces(task):
+    box = gymnasium.spaces.Box
+    return (box(-np.inf, np.inf, (task.observation_size,), np.float32),
+            box(-1.0, 1.0, (len(task.home),), np.float32))
+
+
+class TaskVecEnv(VecEnv):
+    """Many environments as one."""
+
+    def __init__(self, path, count, threads, seed):
+        self.envs = Envs(Task(path), count, threads, seed)
+        super().__init__(count, *spaces(self.envs.task))
+
+    def reset(self):
+        for i in range(self.num_envs):
+            self.envs.reset(i)
+        return self.envs.observe()
+
+    def step_async(self, actions):
+        self.actions = actions
+
+    def step_wait(self):
+        reward, truncated, success = self.envs.step(self.actions)
+        observation = self.envs.observe()
+        infos = [{} for _ in range(self.num_envs)]
+        ended = np.flatnonzero(truncated)
+        for i in ended:
+            infos[i] = {"terminal_observation": observation[i].copy(), "TimeLimit.truncated": True,
+                        "is_success": bool(success[i])}
+            self.envs.reset(i)
+        if len(ended):
+            observation = self.envs.observe()
+        return observation, reward.astype(np.float32), truncated, infos
+
+    def close(self):
+        self.envs.pool.close()
+
+    def env_is_wrapped(self, wrapper_class, indices=None):
+        return [False] * self.num_envs
+
+    def env_method(self, method_name, *args, indices=None, **kwargs):
+        raise NotImplementedError(method_name)
+
+    def get_attr(self, attr_name, indices=None):
+        if attr_name == "render_mode":
+            return [None] * self.num_envs
+        raise AttributeError(attr_name)
+
+    def set_attr(self, attr_name, value, indices=None):
+        raise NotImplementedError(attr_name)
