@@ -1,6 +1,7 @@
 /* colonnade adapt: what was learned in simulation learns on, on a robot or on another task. */
 #include <string.h>
 
+#include "bridge/demonstrations.h"
 #include "cli/cli.h"
 #include "cli/learning.h"
 #include "cli/measure.h"
@@ -33,6 +34,7 @@ static const cli_usage usage = {
 typedef struct adapt_options {
     cli_learning learning;
     const char *policy, *robot, *task, *gap, *method;
+    cli_texts demos; /* logs */
     int64_t episodes;
 } adapt_options;
 
@@ -98,9 +100,36 @@ static void report(const adapt_options *o, const cn_train_report *run, cn_policy
                                  run->end == CN_TRAIN_STOPPED, "why", run->why));
 }
 
+static cn_status read_demos(const adapt_options *o, const cn_train_config *config, cli_place *place,
+                            cn_replay **demos, cn_error *err)
+{
+    const cn_robot_observer *watcher;
+    CN_FAIL_IF(config->algorithm != CN_SAC, CN_ERR_ARGUMENT, err,
+               "--demos: %s learns from its own steps only; use --algorithm sac",
+               cn_algorithm_word(config->algorithm));
+    CN_TRY(cli_place_watcher(place, &watcher, err));
+    CN_TRY(cn_demonstrations_load(o->demos.text, o->demos.count, watcher, demos, err));
+    printf("demos: %d transitions of %d logs\n", cn_replay_count(*demos), o->demos.count);
+    return CN_OK;
+}
+
+/* Learns, with or without demonstrations. */
+static cn_status learn(const adapt_options *o, const cn_train_config *config, cli_place *place,
+                       cn_policy **policy, const cn_replay *demos, cn_train_report *run,
+                       cn_error *err)
+{
+    cli_learning learning = o->learning;
+    learning.demos = demos;
+    CN_TRY(prepare(o, config, place->task, policy, err));
+    return cli_learning_run(&learning, config, *policy, cli_place_make_env, place,
+                            place->link ? 1 : (int)learning.threads, run, err);
+}
+
 static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **policy,
                           cn_error *err)
 {
+    cn_status status;
+    cn_replay *demos = NULL;
     cn_train_config config;
     cn_train_report run;
     cn_evaluation before, after = {0};
@@ -118,20 +147,22 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
         .seed = (uint64_t)o->learning.seed,
         .threads = (int)o->learning.threads,
     };
-    CN_TRY(cli_learning_folder(&o->learning, &config, err));
-    CN_TRY(cli_measure_run(&measure, &before, err));
+    if (o->demos.count > 0)
+        CN_TRY(read_demos(o, &config, place, &demos, err));
+    CN_TRY_CLEANUP(cli_learning_folder(&o->learning, &config, err));
+    CN_TRY_CLEANUP(cli_measure_run(&measure, &before, err));
     printf("before:\n");
     cli_measure_print(&before);
-    CN_TRY(prepare(o, &config, place->task, policy, err));
-    CN_TRY(cli_learning_run(&o->learning, &config, *policy, cli_place_make_env, place,
-                            place->link ? 1 : (int)o->learning.threads, &run, err));
+    CN_TRY_CLEANUP(learn(o, &config, place, policy, demos, &run, err));
     measure.policy = *policy;
     measure.column = cn_policy_columns(*policy) - 1;
     if (run.end != CN_TRAIN_STOPPED)
-        CN_TRY(cli_measure_run(&measure, &after, err));
+        CN_TRY_CLEANUP(cli_measure_run(&measure, &after, err));
     snprintf(path, sizeof path, "%s/last.safetensors", o->learning.out);
     report(o, &run, *policy, path, &before, &after);
-    return CN_OK;
+cleanup:
+    cn_replay_destroy(&demos);
+    return status;
 }
 
 static cn_status adapt(const adapt_options *o, cn_error *err)
@@ -174,6 +205,8 @@ int cli_adapt(int argc, char **argv)
         {"config", "FILE", "YAML with training settings", CLI_TEXT, &l->config_file, 0, 0},
         {"algorithm", "NAME", "ppo (default) or sac", CLI_TEXT, &l->algorithm, 0, 0},
         {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &l->sets, 0, 0},
+        {"demos", "LOG", "sac: a log to learn from as well; may be repeated", CLI_LIST, &o.demos, 0,
+         0},
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &l->json, 0, 0},
         {0},
     };

@@ -31,6 +31,9 @@ static column_size size_of(cn_policy *p, int k)
         .own = actor.own + critic.own + (size_t)cn_policy_spec(p)->action_size,
         .lateral = actor.lateral + critic.lateral,
     };
+    const cn_param spread = cn_policy_log_std_weight(p, k);
+    if (spread >= 0)
+        s.own += cn_params_info(cn_policy_params(p), spread)->count;
     s.total = s.own + s.lateral;
     s.trainable = cn_policy_column_at(p, k)->frozen ? 0 : s.total;
     return s;
@@ -86,6 +89,9 @@ static void print_columns(cn_policy *p)
             printf("column %d is frozen with checksum %016" PRIx64 ": verified\n", k,
                    cn_policy_column_at(p, k)->checksum);
     for (int k = 0; k < cn_policy_columns(p); k++)
+        if (cn_policy_column_at(p, k)->bound == CN_BOUND_TANH)
+            printf("column %d acts with the tanh of its output\n", k);
+    for (int k = 0; k < cn_policy_columns(p); k++)
         if (cn_policy_column_at(p, k)->ended[0])
             printf("column %d: its run ended with: %s\n", k, cn_policy_column_at(p, k)->ended);
 }
@@ -100,12 +106,13 @@ static json_t *columns_to_json(cn_policy *p)
         shape_of(p, k, shape, sizeof shape);
         snprintf(checksum, sizeof checksum, "%016" PRIx64, cn_policy_checksum(p, k));
         json_array_append_new(
-            list, json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s, s:s}", "frozen",
-                            c->frozen, "shape", shape, "lateral", lateral_words(c, k),
-                            "own_parameters", (json_int_t)s.own, "lateral_parameters",
-                            (json_int_t)s.lateral, "trainable_parameters", (json_int_t)s.trainable,
-                            "method", c->method, "task", c->task, "steps", (json_int_t)c->steps,
-                            "ended", c->ended, "checksum", checksum));
+            list, json_pack("{s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s, s:s}",
+                            "frozen", c->frozen, "shape", shape, "lateral", lateral_words(c, k),
+                            "bound", c->bound == CN_BOUND_TANH ? "tanh" : "clip", "own_parameters",
+                            (json_int_t)s.own, "lateral_parameters", (json_int_t)s.lateral,
+                            "trainable_parameters", (json_int_t)s.trainable, "method", c->method,
+                            "task", c->task, "steps", (json_int_t)c->steps, "ended", c->ended,
+                            "checksum", checksum));
     }
     return list;
 }

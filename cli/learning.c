@@ -160,6 +160,7 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
         .resume = options->resume,
         .make_env = make_env,
         .make_env_ctx = make_env_ctx,
+        .demos = options->demos,
         .stop = cli_stop(),
         .progress = show,
         .progress_ctx = &live,

@@ -10,9 +10,10 @@
 typedef struct cli_learning {
     const char *out; /* the run's folder */
     const char *config_file;
-    cli_texts sets;        /* --set k=v */
-    const char *algorithm; /* NULL: as configured */
-    int64_t steps;         /* 0: as configured */
+    cli_texts sets;         /* --set k=v */
+    const char *algorithm;  /* NULL: as configured */
+    const cn_replay *demos; /* NULL: none */
+    int64_t steps;          /* 0: as configured */
     int64_t seed;
     int64_t threads;
     bool resumable; /* the command has --resume */

@@ -84,10 +84,10 @@ static cn_status open_place(cn_policy *policy, const char *task, const char *gap
     p->has_gap = gap != NULL;
     if (!robot)
         return CN_OK;
-    CN_TRY(cn_observer_create(p->task, &p->observer, err));
-    p->watcher = watcher_of(p->observer, p->task);
+    const cn_robot_observer *watcher;
+    CN_TRY(cli_place_watcher(p, &watcher, err));
     CN_TRY(cn_link_connect(robot, timeout_ms, &p->link, err));
-    return cn_robot_observer_match(&p->watcher, cn_link_info(p->link), err);
+    return cn_robot_observer_match(watcher, cn_link_info(p->link), err);
 }
 
 cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap, const char *robot,
@@ -105,6 +105,16 @@ void cli_place_close(cli_place *p)
     cn_link_destroy(&p->link);
     cn_observer_destroy(&p->observer);
     cn_task_destroy(&p->task);
+}
+
+cn_status cli_place_watcher(cli_place *p, const cn_robot_observer **out, cn_error *err)
+{
+    if (!p->observer) {
+        CN_TRY(cn_observer_create(p->task, &p->observer, err));
+        p->watcher = watcher_of(p->observer, p->task);
+    }
+    *out = &p->watcher;
+    return CN_OK;
 }
 
 cn_status cli_place_make_env(void *place, cn_env **out, cn_error *err)

@@ -26,6 +26,10 @@ cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap, c
                          int timeout_ms, cli_place *out, cn_error *err);
 void cli_place_close(cli_place *place);
 
+/* The task's observer as bridge/ sees it, also of a place in simulation: to read logs with. Using
+ * it spoils no environment that is made later. */
+cn_status cli_place_watcher(cli_place *place, const cn_robot_observer **out, cn_error *err);
+
 /* A cn_make_env: `place` is a cli_place *. */
 cn_status cli_place_make_env(void *place, cn_env **out, cn_error *err);
 
