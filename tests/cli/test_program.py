@@ -268,6 +268,22 @@ def test_json_of_training_and_evaluation():
     assert other["return_mean"] != evaluation["return_mean"]
 
 
+def test_a_run_that_ends_early_says_why():
+    """It learns nothing at this rate, so no evaluation is better than the first."""
+    why = "no improvement for 1 evaluation"
+    settings = ["evaluate_every=1000", "evaluate_episodes=4", "envs=16", "learning_rate=1e-9",
+                "normalize_observation=false", "patience=1"]
+    sets = [word for setting in settings for word in ("--set", setting)]
+    report = run_json("train", "train", REACH, "--out", "run", "--steps", 10**6, *sets)
+    assert report["why"] == why and not report["stopped"], report
+    assert report["steps"] < 10**6 and report["success_low"] <= report["success_rate"]
+    for name in ("best", "last"):
+        (column,) = run_json("inspect", "inspect", f"run/{name}.safetensors")["columns"]
+        assert column["ended"] == why, column
+    _, error = finish(start("train", REACH, "--out", "new", "--set", "stop_success=1"), FAILED)
+    said(error, "64 successes of 64 show no more than 0.9434: raise evaluate_episodes")
+
+
 def test_json_of_inspection():
     policy = run_json("inspect", "inspect", trained())
     (column,) = policy["columns"]
