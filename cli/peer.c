@@ -68,8 +68,8 @@ cn_status cli_peer_ask(cli_peer *peer, json_t **answer, cn_error *err, const cha
         *answer = NULL;
     }
     char said[120];
-    snprintf(said, sizeof said, "%.*s", (int)strcspn(length > 0 ? line : "", "\n"),
-             length > 0 ? line : "");
+    const char *text = length > 0 && line ? line : "";
+    snprintf(said, sizeof said, "%.*s", (int)strcspn(text, "\n"), text);
     free(line);
     CN_FAIL_IF(length <= 0, CN_ERR_IO, err,
                "the peer (%s) ended without an answer; what it said is above", peer->command);
