@@ -39,11 +39,12 @@ def begin(out, **options):
 
 
 def check_survives(process, out, words, make_room):
-    """The process fails for the reason in `words`, and nothing is lost."""
+    """The process fails for the reason in `words`, and nothing is lost. Of a file that it was just
+    writing nothing is left, unless the folder lets nobody remove it."""
     _, error = finish(process, FAILED)
     said(error, f"{out}/", words)
     left = [path for path in contents(out) if ".writing" in path]
-    assert not left, left
+    assert not left or words == os.strerror(errno.EACCES), left
     for name in (*POLICIES, "checkpoint.safetensors"):
         assert run_json("inspect", "inspect", f"{out}/{name}")["kind"] == "policy"
     run("eval", f"{out}/best.safetensors", "--episodes", 1)

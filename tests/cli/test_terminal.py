@@ -163,7 +163,7 @@ def test_adapting_shows_the_same_table():
                         "--episodes", 2, "--set", "evaluate_every=1024")
     assert terminal.end() == DONE, terminal.text
     rows = terminal.show()
-    for word in ("before: ", "training", "threads", "success before"):
+    for word in ("before:", "training", "threads", "success before"):
         assert count(rows, word) == 1, (word, rows)
 
 
