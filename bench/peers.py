@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -71,15 +72,17 @@ def check_same_task(path):
 
 
 def run(title, command):
-    """Lets the last lines of words through; returns the JSON of the last line."""
+    """Returns the JSON of the last line, and with it what the whole process cost the processors."""
     print(title, flush=True)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        lines = process.stdout.read().splitlines()
-    if process.returncode != 0:
-        sys.exit(f"peers: {command} ended with status {process.returncode}")
-    result = json.loads(lines[-1])
-    print(f"  {result['seconds']:8.1f} s, {result['steps']} steps, {result['steps_per_second']:.0f} steps/s",
-          flush=True)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        sys.exit(f"peers: {command} ended with status {done.returncode}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    result["cpu_seconds"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"  {result['seconds']:8.1f} s ({result['cpu_seconds']:.1f} s of the processors), {result['steps']} steps, "
+          f"{result['steps_per_second']:.0f} steps/s", flush=True)
     return result
 
 
@@ -93,7 +96,7 @@ def ours(path, seed, options, folder):
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     result = run(f"seed {seed}, colonnade", command)
-    keys = ("steps", "seconds", "steps_per_second")
+    keys = ("steps", "seconds", "steps_per_second", "cpu_seconds")
     return {key: result[key] for key in keys} | {"reached": result["why"] == "success reached"}
 
 
@@ -128,11 +131,13 @@ def main():
     median = lambda values: statistics.median(values) if values else None
     data = {"task": os.path.relpath(path, results.ROOT), "success": options.success, "largest_difference": same,
             "time_ratio": median([ratio(r, "seconds") for r in both]),
-            "rate_ratio": median([1 / ratio(r, "steps_per_second") for r in runs]), "runs": runs}
+            "rate_ratio": median([1 / ratio(r, "steps_per_second") for r in runs]),
+            "cpu_per_step_ratio": median([ratio(r, "cpu_seconds") / ratio(r, "steps") for r in runs]), "runs": runs}
     where = results.write("peers", data, threads=os.cpu_count())
     reached = f"to {100 * options.success:.0f} % success on {len(both)} of {len(runs)} seeds"
     times = f"{data['time_ratio']:.2f} times our time" if both else "a time that cannot be compared"
-    print(f"Stable-Baselines3 takes {times}, {reached}; we step {data['rate_ratio']:.2f} times as fast")
+    print(f"Stable-Baselines3 takes {times}, {reached}; we step {data['rate_ratio']:.2f} times as fast, "
+          f"on 1/{data['cpu_per_step_ratio']:.2f} of the processors' time a step")
     print("written to " + os.path.relpath(where))
 
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -50,32 +49,43 @@ cn_status cli_peer_start(const char *command, cli_peer *out, cn_error *err)
     return CN_OK;
 }
 
-cn_status cli_peer_ask(cli_peer *peer, json_t **answer, cn_error *err, const char *format, ...)
+/* The next line of the answers, without its end; NULL: there is none. Owned by the caller. */
+static char *read_line(FILE *answers)
 {
     char *line = NULL;
     size_t size = 0;
+    if (getline(&line, &size, answers) < 0) {
+        free(line);
+        return NULL;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    return line;
+}
+
+cn_status cli_peer_ask(cli_peer *peer, json_t **answer, cn_error *err, const char *format, ...)
+{
+    *answer = NULL;
     va_list args;
     va_start(args, format);
     vfprintf(peer->requests, format, args);
     va_end(args);
     fputc('\n', peer->requests);
     fflush(peer->requests);
-    const ssize_t length = getline(&line, &size, peer->answers);
-    *answer = length > 0 ? json_loads(line, 0, NULL) : NULL;
-    const bool object = json_is_object(*answer);
-    if (!object) {
-        json_decref(*answer);
-        *answer = NULL;
-    }
-    char said[120];
-    const char *text = length > 0 && line ? line : "";
-    snprintf(said, sizeof said, "%.*s", (int)strcspn(text, "\n"), text);
-    free(line);
-    CN_FAIL_IF(length <= 0, CN_ERR_IO, err,
+    char *line = read_line(peer->answers);
+    CN_FAIL_IF(!line, CN_ERR_IO, err,
                "the peer (%s) ended without an answer; what it said is above", peer->command);
-    CN_FAIL_IF(!object, CN_ERR_FORMAT, err, "the peer (%s) answered '%s', not a JSON object",
-               peer->command, said);
-    return CN_OK;
+    json_t *object = json_loads(line, 0, NULL);
+    cn_status status = CN_OK;
+    if (!json_is_object(object)) {
+        status =
+            cn_error_set(err, CN_ERR_FORMAT, __FILE__, __LINE__,
+                         "the peer (%s) answered '%.120s', not a JSON object", peer->command, line);
+        json_decref(object);
+        object = NULL;
+    }
+    *answer = object;
+    free(line);
+    return status;
 }
 
 void cli_peer_stop(cli_peer *peer)
