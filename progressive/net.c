@@ -262,19 +262,18 @@ static int build_laterals(const cn_net *net, cn_graph *g, hidden_nodes h, int k,
     if (l->lateral == 0)
         return 0;
     int count = 0;
+    cn_param scales[CN_MAX_COLUMNS];
     for (int j = 0; j < k; j++) {
         const int from = source_layer(net, j, k, i);
         if (from < 0)
             continue;
-        parts[count] = h[j][from];
-        if (l->adapter_weight >= 0)
-            parts[count] = cn_op_scale(g, parts[count], l->adapter_scale[j]);
-        count++;
+        scales[count] = l->adapter_scale[j];
+        parts[count++] = h[j][from];
     }
     if (l->adapter_weight < 0)
         return count;
-    const cn_node sources = count == 1 ? parts[0] : cn_op_concat(g, parts, count);
-    parts[0] = cn_op_linear(g, sources, l->adapter_weight, l->adapter_bias, c->spec.activation);
+    parts[0] = cn_op_adapter(g, parts, count, scales, l->adapter_weight, l->adapter_bias,
+                             c->spec.activation);
     return 1;
 }
 

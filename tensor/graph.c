@@ -102,7 +102,9 @@ cn_graph_node *cn_graph_add(cn_graph *g, const cn_op_kind *kind, const cn_node *
     assert(!g->finished);
     if (g->mistake.code != CN_OK)
         return NULL;
-    const cn_graph_node blank = {.kind = kind, .number = g->count, .params = {-1, -1}};
+    cn_graph_node blank = {.kind = kind, .number = g->count};
+    for (int k = 0; k < CN_NODE_PARAMS; k++)
+        blank.params[k] = -1;
     for (int k = 0; k < input_count; k++) {
         if (inputs[k] < 0 || inputs[k] >= g->count) {
             cn_graph_mistake(g, &blank, CN_ERR_ARGUMENT,

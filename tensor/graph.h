@@ -49,6 +49,14 @@ cn_node cn_op_slice(cn_graph *g, cn_node x, int first, int width);
 /* y = a x, a [1, 1] a learned scalar. */
 cn_node cn_op_scale(cn_graph *g, cn_node x, cn_param scalar);
 
+/* An adapter (arXiv:1606.04671, eq. 2): y = act(sum over j of a_j x_j V_j^T + c), the V_j side by
+ * side. sources x_j [B, I_j], scales a_j [1, 1], weight V [O, sum of I_j], bias c [1, O] -> y [B,
+ * O].
+ * @param count  1..CN_ADAPTER_SOURCES */
+#define CN_ADAPTER_SOURCES 8
+cn_node cn_op_adapter(cn_graph *g, const cn_node *sources, int count, const cn_param *scales,
+                      cn_param weight, cn_param bias, cn_activation act);
+
 /* y = x + z, equal widths. */
 cn_node cn_op_add(cn_graph *g, cn_node x, cn_node z);
 

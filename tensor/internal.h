@@ -58,7 +58,7 @@ typedef struct cn_op_kind {
     int (*grad_width)(const cn_graph *g, const cn_graph_node *node);
 } cn_op_kind;
 
-#define CN_NODE_PARAMS 2
+#define CN_NODE_PARAMS (2 + CN_ADAPTER_SOURCES)
 
 struct cn_graph_node {
     const cn_op_kind *kind;
@@ -115,6 +115,11 @@ float *cn_graph_scratch(cn_graph *g);
 
 /* y = a x where `first`, else y += a x; x and y apart. */
 void cn_add_scaled(float *restrict y, const float *restrict x, float a, size_t count, bool first);
+
+/* y [B, O] = the bias in every row. */
+void cn_fill_rows(float *y, const float *bias, int B, int O);
+/* sum [O] += the rows of d [B, O], in order. */
+void cn_add_rows(float *restrict sum, const float *restrict d, int B, int O);
 
 bool cn_activation_known(cn_activation act);
 /* y = act(y), `count` elements. */

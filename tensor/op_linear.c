@@ -14,15 +14,13 @@ typedef struct settings {
     cn_activation act;
 } settings;
 
-/* y [B, O] = the bias in every row. */
-static void fill_rows(float *y, const float *bias, int B, int O)
+void cn_fill_rows(float *y, const float *bias, int B, int O)
 {
     for (size_t b = 0; b < (size_t)B; b++)
         memcpy(y + b * (size_t)O, bias, (size_t)O * sizeof *y);
 }
 
-/* sum [O] += the rows of d [B, O], in order. */
-CN_VECTOR_LOOPS static void add_rows(float *restrict sum, const float *restrict d, int B, int O)
+CN_VECTOR_LOOPS void cn_add_rows(float *restrict sum, const float *restrict d, int B, int O)
 {
     for (size_t b = 0; b < (size_t)B; b++)
         for (size_t o = 0; o < (size_t)O; o++)
@@ -37,7 +35,7 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
     const float keep = bias ? 1.0f : 0.0f; /* of what stands in y */
     float *y = node->value;
     if (bias)
-        fill_rows(y, bias, B, O);
+        cn_fill_rows(y, bias, B, O);
     if (B == 1) /* control: one row, where a matrix product would waste time on packing */
         cblas_sgemv(CblasRowMajor, CblasNoTrans, O, I, 1.0f, W, I, x->value, 1, keep, y, 1);
     else
@@ -58,7 +56,7 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
     }
     float *db = cn_grad_of_param(g, node, BIAS);
     if (db)
-        add_rows(db, d, B, O);
+        cn_add_rows(db, d, B, O);
     float *dW = cn_grad_of_param(g, node, WEIGHT);
     if (dW)
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, B, 1.0f, d, O, x->value, I, 1.0f,

@@ -117,6 +117,78 @@ static void test_concat_and_slice_gradients(void)
     bench_destroy(&t);
 }
 
+/* Two sources of different widths, the second of them data: a frozen column beside one that learns.
+ */
+static cn_node adapter_of(bench *t, cn_node sources[2], cn_param scales[2], cn_param *weight,
+                          cn_param *bias)
+{
+    sources[0] = leaf(t, "x", 3, 1.0f);
+    sources[1] = t->unit;
+    scales[0] = random_param(t, "a0", 1, 1, 1.0f);
+    scales[1] = random_param(t, "a1", 1, 1, 1.0f);
+    *weight = random_param(t, "weight", 4, 3 + ROWS, 0.5f);
+    *bias = random_param(t, "bias", 1, 4, 0.5f);
+    return cn_op_adapter(t->graph, sources, 2, scales, *weight, *bias, CN_TANH);
+}
+
+static void test_adapter_matches_reference(void)
+{
+    for (int rows = 1; rows <= ROWS; rows += ROWS - 1) {
+        bench t = bench_create();
+        cn_node x[2];
+        cn_param a[2], weight, bias;
+        const cn_node y = adapter_of(&t, x, a, &weight, &bias);
+        bench_finish(&t, ROWS, CN_INFERENCE);
+        cn_graph_forward(t.graph, rows);
+        const float *V = cn_params_slice(t.params, weight);
+        for (int b = 0; b < rows; b++)
+            for (int o = 0; o < 4; o++) {
+                double sum = (double)cn_params_slice(t.params, bias)[o];
+                for (int i = 0; i < 3 + ROWS; i++) {
+                    const float value = i < 3 ? at(&t, x[0], b, i) : at(&t, x[1], b, i - 3);
+                    sum += (double)*cn_params_slice(t.params, a[i >= 3]) * (double)value *
+                           (double)V[o * (3 + ROWS) + i];
+                }
+                CU_ASSERT_DOUBLE_EQUAL((double)at(&t, y, b, o), tanh(sum), TOLERANCE);
+            }
+        bench_destroy(&t);
+    }
+}
+
+static void test_adapter_gradients(void)
+{
+    bench t = bench_create();
+    cn_node x[2];
+    cn_param a[2], weight, bias;
+    const cn_node y = adapter_of(&t, x, a, &weight, &bias);
+    /* x reaches the loss on another way too: its gradients must add, whichever comes first. */
+    const cn_node both = cn_op_concat(t.graph, (const cn_node[]){x[0], y, x[0]}, 3);
+    const cn_node loss = readout(&t, both, 10);
+    bench_finish(&t, ROWS, CN_TRAINING);
+    check_gradients(&t, loss);
+    bench_destroy(&t);
+}
+
+static void test_adapter_refuses(void)
+{
+    for (int mistake = 0; mistake < 4; mistake++) {
+        bench t = bench_create();
+        cn_error err = {0};
+        const cn_param a = random_param(&t, "a", 1, 1, 1.0f),
+                       wide = random_param(&t, "w", 4, 9, 1.0f);
+        const cn_param fits = random_param(&t, "v", 4, ROWS, 1.0f),
+                       bias = random_param(&t, "c", 1, 4, 1.0f);
+        const cn_node node =
+            cn_op_adapter(t.graph, &t.unit, mistake == 0 ? 0 : 1, mistake == 1 ? &fits : &a,
+                          mistake == 2 ? wide : fits, mistake == 3 ? a : bias, CN_TANH);
+        CU_ASSERT_EQUAL(node, -1);
+        CU_ASSERT_EQUAL(cn_graph_finish(t.graph, ROWS, CN_INFERENCE, &err),
+                        mistake == 0 ? CN_ERR_ARGUMENT : CN_ERR_SHAPE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "(adapter)"));
+        bench_destroy(&t);
+    }
+}
+
 static void test_scale_add_activation_match_reference(void)
 {
     bench t = bench_create();
@@ -373,9 +445,11 @@ static void test_ppo_loss_stops_at_the_clip(void)
 
 CN_TEST_MAIN("tensor.ops", T(test_linear_matches_reference), T(test_linear_gradients),
              T(test_concat_and_slice_match_reference), T(test_concat_and_slice_gradients),
-             T(test_concat_with_data_gradients), T(test_scale_add_activation_match_reference),
-             T(test_scale_add_activation_gradients), T(test_gaussian_matches_reference),
-             T(test_gaussian_gradients), T(test_categorical_matches_reference),
-             T(test_categorical_gradients), T(test_categorical_survives_extremes),
+             T(test_concat_with_data_gradients), T(test_adapter_matches_reference),
+             T(test_adapter_gradients), T(test_adapter_refuses),
+             T(test_scale_add_activation_match_reference), T(test_scale_add_activation_gradients),
+             T(test_gaussian_matches_reference), T(test_gaussian_gradients),
+             T(test_categorical_matches_reference), T(test_categorical_gradients),
+             T(test_categorical_survives_extremes),
              T(test_squared_error_matches_reference_and_gradients),
              T(test_ppo_loss_matches_reference_and_gradients), T(test_ppo_loss_stops_at_the_clip))
