@@ -6,16 +6,20 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/ranks.h"
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *help;
+    bool ranks; /* mpirun may start several of it */
 } benchmarks[] = {
-    {"train", cli_bench_train, "training a task, against bare mj_step of its model"},
-    {"net", cli_bench_net, "acting and learning with two columns, against PyTorch"},
-    {"gemm", cli_bench_gemm, "acting and learning, against the bare matrix products in them"},
-    {"column", cli_bench_column, "learning a second column, against learning the first"},
+    {"train", cli_bench_train, "training a task, against bare mj_step of its model", false},
+    {"net", cli_bench_net, "acting and learning with two columns, against PyTorch", false},
+    {"gemm", cli_bench_gemm, "acting and learning, against the bare matrix products in them",
+     false},
+    {"column", cli_bench_column, "learning a second column, against learning the first", false},
+    {"ranks", cli_bench_ranks, "training on several ranks, and what they cost each other", true},
 };
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
@@ -38,9 +42,12 @@ int cli_bench(int argc, char **argv)
         return CLI_DONE;
     }
     for (int i = 0; i < BENCHMARKS; i++)
-        if (strcmp(name, benchmarks[i].name) == 0)
+        if (strcmp(name, benchmarks[i].name) == 0 && (benchmarks[i].ranks || !cli_ranks()))
             return benchmarks[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "colonnade: there is no benchmark '%s'\n\n", name);
+    if (cn_peers_rank(cli_ranks()) > 0)
+        return CLI_USAGE;
+    fprintf(stderr, "colonnade: there is no benchmark '%s'%s\n\n", name,
+            cli_ranks() ? " for several ranks" : "");
     print_usage(stderr);
     return CLI_USAGE;
 }

@@ -5,6 +5,8 @@
 #define CN_CLI_BENCH_H
 
 #include "cli/cli.h"
+#include "cli/learning.h"
+#include "cli/place.h"
 
 #define CLI_MAX_ROUNDS 1000
 
@@ -43,10 +45,20 @@ cli_rounds cli_rounds_default(void);
 /* Seconds of one call of work(ctx), from as many as fill the time; at least one. */
 double cli_bench_time(void (*work)(void *ctx), void *ctx, double seconds);
 
+/* Trains a new policy in a folder of its own, which is thrown away afterwards: what is learned is
+ * not the point. No evaluations, no checkpoints, no early end. With other ranks, together with
+ * them.
+ * @param progress  after each iteration, as in cn_train_job */
+cn_status cli_bench_learn(const cli_learning *options, cli_place *place,
+                          const cn_train_config *config,
+                          void (*progress)(void *ctx, const cn_train_progress *progress), void *ctx,
+                          cn_error *err);
+
 /* One file each. */
 int cli_bench_train(int argc, char **argv);
 int cli_bench_net(int argc, char **argv);
 int cli_bench_gemm(int argc, char **argv);
 int cli_bench_column(int argc, char **argv);
+int cli_bench_ranks(int argc, char **argv);
 
 #endif

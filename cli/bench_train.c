@@ -7,8 +7,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "cli/bench.h"
-#include "cli/learning.h"
-#include "cli/place.h"
+#include "cli/ranks.h"
 #include "sim/physics.h"
 
 /* Training iterations that warm up; after each later one bare physics runs. */
@@ -113,28 +112,33 @@ static void remove_folder(const char *path)
     rmdir(path);
 }
 
-/* A run of its own folder, thrown away afterwards: what it learns is not the point. */
-static cn_status train(bench *b, const cli_learning *options, cli_place *place,
-                       const cn_train_config *config, cn_error *err)
+cn_status cli_bench_learn(const cli_learning *options, cli_place *place,
+                          const cn_train_config *config,
+                          void (*progress)(void *ctx, const cn_train_progress *progress), void *ctx,
+                          cn_error *err)
 {
     char folder[] = "/tmp/colonnade-bench-XXXXXX";
     cn_train_report run;
     cn_policy *policy = NULL;
+    cn_train_config bare = *config;
+    bare.evaluate_every = bare.checkpoint_every = bare.patience = 0;
+    bare.stop_success = 0.0;
     CN_FAIL_IF(!mkdtemp(folder), CN_ERR_IO, err, "cannot make a folder in /tmp");
     cn_rng rng = cn_rng_make((uint64_t)options->seed, 0);
-    cn_status status = cli_learning_fresh(options, config, place->task,
-                                          cn_algorithm_word(config->algorithm), &rng, &policy, err);
+    cn_status status = cli_learning_fresh(options, &bare, place->task,
+                                          cn_algorithm_word(bare.algorithm), &rng, &policy, err);
     const cn_train_job job = {
         .policy = policy,
-        .config = config,
+        .config = &bare,
         .seed = (uint64_t)options->seed,
-        .threads = b->threads,
+        .threads = (int)options->threads,
         .folder = folder,
+        .peers = cli_ranks(),
         .make_env = cli_place_make_env,
         .make_env_ctx = place,
         .stop = cli_stop(),
-        .progress = measure,
-        .progress_ctx = b,
+        .progress = progress,
+        .progress_ctx = ctx,
     };
     if (status == CN_OK)
         status = cn_train(&job, &run, err);
@@ -159,8 +163,6 @@ static cn_status bench_train(const cli_learning *options, const char *task, int 
     CN_TRY_CLEANUP(cli_learning_config(options, place.task, "train", &config, err));
     const long rows = config.envs * config.rollout_steps;
     config.steps = rows * (WARM_UP + rounds);
-    config.evaluate_every = config.checkpoint_every = config.patience = 0;
-    config.stop_success = 0.0;
     /* As many physics steps as a rollout has. */
     b->episodes = (int)(rows / cn_task_spec(place.task)->step_limit / b->threads) + 1;
     CN_TRY_CLEANUP(cn_pool_create(b->threads, &b->pool, err));
@@ -168,7 +170,7 @@ static cn_status bench_train(const cli_learning *options, const char *task, int 
         CN_TRY_CLEANUP(cn_physics_create(place.task, &b->physics[i], err));
         b->rng[i] = cn_rng_make((uint64_t)options->seed, (uint64_t)i);
     }
-    CN_TRY_CLEANUP(train(b, options, &place, &config, err));
+    CN_TRY_CLEANUP(cli_bench_learn(options, &place, &config, measure, b, err));
     for (int i = 0; i < b->threads; i++)
         if (b->status[i] != CN_OK)
             CN_FAIL_CLEANUP(b->status[i], err, "bare physics of %s failed", task);

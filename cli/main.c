@@ -18,7 +18,7 @@ static const struct {
     {"control", cli_control, "run a policy on a robot in real time", false},
     {"replay", cli_replay, "verify, simulate, film or play back a logged episode", false},
     {"inspect", cli_inspect, "say what is in a policy, a log or a task", false},
-    {"bench", cli_bench, "measure the program itself", false},
+    {"bench", cli_bench, "measure the program itself", true},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

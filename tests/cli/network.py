@@ -1,10 +1,9 @@
-"""Two machines in one: two network namespaces joined by a virtual cable, with an MPI rank in each."""
+"""Two machines in one: two network namespaces joined by a virtual cable, with an MPI rank in each. Shared
+by tests and benchmarks."""
 import os
 import shutil
 import stat
 import subprocess
-
-from ranks import skip
 
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 CABLE = "cn-cable"
@@ -18,12 +17,16 @@ def space(address):
     return f"cn{os.getpid()}-{address}"
 
 
+class NoNetwork(Exception):
+    """Namespaces cannot be had here; says why."""
+
+
 class Network:
-    """A with block that has the namespaces; `options` and `prefix` are for start_ranks."""
+    """A with block that has the namespaces: mpirun with `options`, started by the command `prefix`."""
 
     def __init__(self, folder):
         if os.geteuid() != 0 or not shutil.which("ip"):
-            skip("network namespaces need root and ip")
+            raise NoNetwork("network namespaces need root and ip")
         self.agent = os.path.join(folder, "agent")
 
     def __enter__(self):
@@ -32,7 +35,7 @@ class Network:
                 ip("netns", "add", space(address))
         except subprocess.CalledProcessError as error:
             self.__exit__()
-            skip(f"network namespaces cannot be made: {error.stderr.strip()}")
+            raise NoNetwork(f"no network namespaces: {error.stderr.strip()}") from error
         ip("-n", space(ADDRESSES[0]), "link", "add", CABLE, "type", "veth", "peer", "name", CABLE,
            "netns", space(ADDRESSES[1]))
         for address in ADDRESSES:

@@ -4,7 +4,7 @@ Usage: test_mpirun_network.py BUILD_FOLDER
 """
 import os
 
-from network import ADDRESSES, CABLE, Network, ip, space
+from network import ADDRESSES, CABLE, Network, NoNetwork, ip, space
 from program import DONE, REACH, finish, last_json, main, scaled, wait_for
 from ranks import MPIRUN, skip, start_ranks
 
@@ -55,4 +55,9 @@ def test_a_lost_machine_ends_the_job_and_it_goes_on():
 if __name__ == "__main__":
     if not MPIRUN:
         skip("there is no mpirun")
+    try:
+        with Network(os.getcwd()):
+            pass
+    except NoNetwork as reason:
+        skip(reason)
     main(globals())
