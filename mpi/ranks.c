@@ -57,6 +57,8 @@ static cn_status sum(cn_peers *peers, float *block, size_t count, cn_error *err)
 {
     ranks *r = (ranks *)peers;
     const size_t R = (size_t)peers->size, part = (count + R - 1) / R;
+    if (count == 0)
+        return CN_OK;
     CN_FAIL_IF(part > INT_MAX, CN_ERR_ARGUMENT, err, "a block of %zu floats is too long for MPI",
                count);
     CN_TRY(reserve(r, R * part, err));
