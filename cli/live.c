@@ -1,13 +1,14 @@
 /* The live table of a training run, and its plain line.
  *
- *   [##########..........]  52 %  624000 of 1200000 steps  23400/s  25s left
- *               return   95 % interval   success  95 % interval     steps
- *   training      4.21                      87 %                   624000
- *   evaluation    5.10    4.80 to 5.40      92 %     83 to 97 %    600064
- *   best          5.30    5.10 to 5.50      95 %     87 to 98 %    400384
- *   learning    kl 0.021   clip fraction 0.25   ...
- *   threads     environments 55 %   network 20 %   update 22 %   idle 3 %
- *   next        evaluation in 76000 steps (3s)   checkpoint in 20000 steps (1s) */
+ *   [##..................]  11 %  126976 of 1200000 steps  17613/s  1m 43s left
+ *                 return       95 % interval   success  95 % interval      steps
+ *   training       -3.93                           5 %                    126976
+ *   evaluation      2.27       -0.67 to 5.21       8 %      3 to 17 %      98304
+ *   best            2.27       -0.67 to 5.21       8 %      3 to 17 %      98304
+ *   learning    kl 0.0205  clip fraction 0.279  entropy 2.02
+ *               learning rate 0.000898  value error 0.15  loss 0.00474
+ *   threads     environments 54 %  network 2 %  update 41 %  idle 3 %
+ *   next        evaluation in 1328 steps (0s)  checkpoint in 15904 steps (1s) */
 #include "cli/live.h"
 
 #include <math.h>

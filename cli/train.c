@@ -52,30 +52,33 @@ static cn_status judge(const cli_learning *options, const cn_train_report *run, 
     return status;
 }
 
-/* How to go on after Ctrl-C: the very command line. */
+static void append_number(char *line, size_t size, const char *name, long number)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%ld", number);
+    cli_append_word(line, size, name);
+    cli_append_word(line, size, text);
+}
+
+/* How to go on after Ctrl-C: the very command line, on as many ranks. */
 static void tell_how_to_resume(const cli_learning *options, const cn_train_report *run,
                                const char *task)
 {
-    char line[3 * CN_PATH], number[32];
+    char line[3 * CN_PATH] = "";
+    const int ranks = cn_peers_size(cli_ranks());
     if (run->checkpoint_steps == 0) {
         printf("There is no checkpoint yet to go on from; checkpoint_every sets how often.\n");
         return;
     }
-    line[0] = '\0';
-    if (cli_ranks()) {
-        snprintf(number, sizeof number, "%d", cli_ranks()->size);
+    if (ranks > 1) {
         cli_append_word(line, sizeof line, "mpirun");
-        cli_append_word(line, sizeof line, "-n");
-        cli_append_word(line, sizeof line, number);
+        append_number(line, sizeof line, "-n", ranks);
     }
     const char *const words[] = {cli_program(), "train", task, "--out", options->out, "--resume"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         cli_append_word(line, sizeof line, words[i]);
-    if (options->threads != cli_learning_default().threads) {
-        snprintf(number, sizeof number, "%lld", (long long)options->threads);
-        cli_append_word(line, sizeof line, "--threads");
-        cli_append_word(line, sizeof line, number);
-    }
+    if (options->threads != cli_learning_default().threads)
+        append_number(line, sizeof line, "--threads", (long)options->threads);
     printf("Go on from step %lld with:\n %s\n", (long long)run->checkpoint_steps, line);
 }
 
