@@ -131,6 +131,8 @@ def test_wrong_usage_is_said_once():
     refused(USAGE, "mpirun started 2 processes of 'adapt', which works alone", "adapt", "policy")
     refused(USAGE, "mpirun started 2 processes of 'eval', which works alone", "eval", "policy")
     refused(FAILED, "nothing.yaml", "train", "nothing.yaml", "--out", "run")
+    refused(FAILED, "only ppo learns on several ranks", "train", REACH, "--out", "run", "--set",
+            "algorithm=sac")
     os.makedirs("empty")
     refused(FAILED, "empty holds no checkpoint", "train", REACH, "--out", "empty", "--resume")
     with open("file", "w", encoding="utf-8"):
