@@ -23,6 +23,7 @@ enum {
     CN_STREAM_JOINTS = 1,
     CN_STREAM_TARGET = 2,
     CN_STREAM_SENSORS = 3,
+    CN_STREAM_GAP = 4,
     CN_STREAM_OBJECTS = 16, /* and the following, one an object */
 };
 
@@ -141,6 +142,7 @@ typedef struct cn_draw {
 struct cn_task {
     char *path;
     cn_yaml *document;
+    cn_yaml *base; /* has the sections that `document` lacks; NULL: there is none */
     mjModel *model;
     cn_env_spec spec;
     int joints;                    /* the commanded ones, one an action, */
@@ -161,6 +163,7 @@ struct cn_task {
     cn_draw target;
     int objects;
     cn_draw object[CN_MAX_OBJECTS];
+    cn_gap randomize; /* what simulated episodes draw; fixed at none without the section */
 };
 
 /* ---- mujoco.c ---- */
@@ -189,12 +192,16 @@ const char *cn_model_names(const mjModel *model, mjtObj type, char *buffer, size
 bool cn_model_drive(const mjModel *model, int actuator, cn_drive *drive, double *target_per_ctrl);
 
 /* ---- task_terms.c: observations, reward, success, termination ---- */
-cn_status cn_task_parse_observations(cn_task *task, cn_yaml_node root, cn_error *err);
-cn_status cn_task_parse_reward(cn_task *task, cn_yaml_node root, cn_error *err);
-cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err);
-cn_status cn_task_parse_termination(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_observations(cn_task *task, cn_error *err);
+cn_status cn_task_parse_reward(cn_task *task, cn_error *err);
+cn_status cn_task_parse_success(cn_task *task, cn_error *err);
+cn_status cn_task_parse_termination(cn_task *task, cn_error *err);
 
 /* ---- task.c ---- */
+
+/* A section of the task, or of its base. */
+bool cn_task_find(const cn_task *task, const char *key, cn_yaml_node *out);
+cn_status cn_task_require(const cn_task *task, const char *key, cn_yaml_node *out, cn_error *err);
 
 /* Reads map[key], one number for all or a list of `count`; every out[i] is `fallback` if absent. */
 cn_status cn_task_numbers(cn_yaml_node map, const char *key, double fallback, double low,
@@ -205,8 +212,8 @@ cn_status cn_task_joint_named(const cn_task *task, const char *name, cn_yaml_nod
                               cn_error *err);
 
 /* ---- reset.c: where an episode starts ---- */
-cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err);
-cn_status cn_task_parse_draws(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_home(cn_task *task, cn_error *err);
+cn_status cn_task_parse_draws(cn_task *task, cn_error *err);
 
 /* Puts the joints of `data` where the draw says. */
 void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data);
@@ -218,8 +225,13 @@ void cn_reset_joints(const cn_task *task, cn_rng *rng, mjData *data);
 cn_status cn_reset_point(const cn_task *task, const cn_draw *draw, const mjModel *model,
                          cn_rng *rng, mjData *data, double *qpos, cn_error *err);
 
+/* ---- gap.c ---- */
+
+/* Reads a gap from a map. */
+cn_status cn_gap_parse(cn_yaml_node map, const cn_task *task, cn_gap *out, cn_error *err);
+
 /* ---- point.c ---- */
-cn_status cn_task_parse_tracked(cn_task *task, cn_yaml_node root, cn_error *err);
+cn_status cn_task_parse_tracked(cn_task *task, cn_error *err);
 
 /* Resolves a point's name. */
 cn_status cn_task_point(const cn_task *task, cn_yaml_node name, cn_point *out, cn_error *err);

@@ -127,14 +127,14 @@ static cn_status parse_tracked_list(cn_task *task, cn_yaml_node list, cn_error *
     return CN_OK;
 }
 
-cn_status cn_task_parse_tracked(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_tracked(cn_task *task, cn_error *err)
 {
     static const char *const ages[] = {"now", "step", NULL};
     cn_yaml_node node;
     int age = 0;
-    if (cn_yaml_find(root, "tracked", &node))
+    if (cn_task_find(task, "tracked", &node))
         CN_TRY(parse_tracked_list(task, node, err));
-    if (cn_yaml_find(root, "tracked_at", &node))
+    if (cn_task_find(task, "tracked_at", &node))
         CN_TRY(cn_yaml_choice(node, ages, &age, err));
     task->tracked_as_stepped = age == 1;
     return CN_OK;

@@ -25,7 +25,7 @@ static cn_status parse_spread(const cn_task *task, cn_yaml_node map, const char 
     return CN_OK;
 }
 
-cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_home(cn_task *task, cn_error *err)
 {
     static const char *const reset_keys[] = {"joints", "target", "objects", NULL};
     static const char *const keys[] = {"home",          "spread", "draw", "velocity_spread",
@@ -35,7 +35,7 @@ cn_status cn_task_parse_home(cn_task *task, cn_yaml_node root, cn_error *err)
     cn_yaml_node reset, joints = {NULL, 0}, node;
     for (int j = 0; j < task->joints; j++)
         home[j] = task->model->qpos0[task->joint[j].qpos];
-    CN_TRY(cn_yaml_require(root, "reset", &reset, err));
+    CN_TRY(cn_task_require(task, "reset", &reset, err));
     CN_TRY(cn_yaml_check_keys(reset, reset_keys, err));
     if (cn_yaml_find(reset, "joints", &joints)) {
         CN_TRY(cn_yaml_check_keys(joints, keys, err));
@@ -129,10 +129,10 @@ static cn_status parse_draw(const cn_task *task, cn_yaml_node map, cn_draw *t, c
     return CN_OK;
 }
 
-cn_status cn_task_parse_draws(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_draws(cn_task *task, cn_error *err)
 {
     cn_yaml_node reset, node;
-    CN_TRY(cn_yaml_require(root, "reset", &reset, err));
+    CN_TRY(cn_task_require(task, "reset", &reset, err));
     if (cn_yaml_find(reset, "target", &node))
         CN_TRY(parse_draw(task, node, &task->target, err));
     if (!cn_yaml_find(reset, "objects", &node))

@@ -68,7 +68,7 @@ cn_status cn_sim_env_create(const cn_task *task, const cn_gap *gap, cn_env **out
     sim->env.reset = reset;
     sim->env.step = step;
     sim->env.destroy = destroy;
-    CN_TRY_CLEANUP(cn_twin_create(task, gap, &sim->twin, err));
+    CN_TRY_CLEANUP(cn_twin_create(task, gap ? gap : cn_gap_of_task(task), &sim->twin, err));
     CN_TRY_CLEANUP(cn_observer_create(task, &sim->observer, err));
     CN_TRY_CLEANUP(cn_servo_create(task, sim->twin, &sim->servo, err));
     *out = &sim->env;

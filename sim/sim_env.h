@@ -7,7 +7,7 @@
 #include "sim/task.h"
 
 /* @param task  borrowed; must outlive the env
- * @param gap   copied; NULL: none
+ * @param gap   copied; NULL: what the task's `randomize:` says
  * @param out   owned; cn_env_destroy */
 cn_status cn_sim_env_create(const cn_task *task, const cn_gap *gap, cn_env **out, cn_error *err);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "sim/internal.h"
 
 /* Servos of small arms take commands at about this period. */
@@ -17,6 +18,19 @@
 
 static const char *const mode_words[] = {"joint_position_delta", "joint_position", "joint_velocity",
                                          "effort", NULL};
+
+bool cn_task_find(const cn_task *task, const char *key, cn_yaml_node *out)
+{
+    return cn_yaml_find(cn_yaml_root(task->document), key, out) ||
+           (task->base && cn_yaml_find(cn_yaml_root(task->base), key, out));
+}
+
+cn_status cn_task_require(const cn_task *task, const char *key, cn_yaml_node *out, cn_error *err)
+{
+    if (cn_task_find(task, key, out))
+        return CN_OK;
+    return cn_yaml_require(cn_yaml_root(task->document), key, out, err);
+}
 
 cn_status cn_task_numbers(cn_yaml_node map, const char *key, double fallback, double low,
                           double high, int count, double *out, cn_error *err)
@@ -60,11 +74,11 @@ static cn_status copy_name(cn_yaml_node at, const char *name, char out[CN_NAME],
     return CN_OK;
 }
 
-static cn_status parse_name(cn_yaml_node root, const char *key, char out[CN_NAME], cn_error *err)
+static cn_status parse_name(const cn_task *task, const char *key, char out[CN_NAME], cn_error *err)
 {
     cn_yaml_node node;
     const char *name;
-    CN_TRY(cn_yaml_require(root, key, &node, err));
+    CN_TRY(cn_task_require(task, key, &node, err));
     CN_TRY(cn_yaml_string(node, &name, err));
     return copy_name(node, name, out, err);
 }
@@ -263,13 +277,13 @@ static cn_status parse_scale(cn_task *task, cn_yaml_node control, cn_error *err)
     return CN_OK;
 }
 
-static cn_status parse_control(cn_task *task, cn_yaml_node root, cn_error *err)
+static cn_status parse_control(cn_task *task, cn_error *err)
 {
     static const char *const keys[] = {"period", "mode",           "joints", "passive",
                                        "scale",  "velocity_limit", NULL};
     const double rounding = 1e-6; /* of a step: decimal YAML numbers are not exact in binary */
     cn_yaml_node control, node;
-    CN_TRY(cn_yaml_require(root, "control", &control, err));
+    CN_TRY(cn_task_require(task, "control", &control, err));
     CN_TRY(cn_yaml_check_keys(control, keys, err));
     CN_TRY(cn_yaml_require(control, "period", &node, err));
     CN_TRY(cn_yaml_double(node, 1e-4, 10, &task->spec.control_period_s, err));
@@ -284,31 +298,51 @@ static cn_status parse_control(cn_task *task, cn_yaml_node root, cn_error *err)
     return parse_scale(task, control, err);
 }
 
+static const char *const task_keys[] = {
+    "name",       "arm",       "base",         "model",  "control", "tracked",
+    "tracked_at", "reset",     "observations", "reward", "success", "termination",
+    "step_limit", "randomize", "train",        "adapt",  NULL};
+
+/* Reads the task that this one is a variation of. */
+static cn_status load_base(cn_task *task, cn_yaml_node file, cn_error *err)
+{
+    const char *relative;
+    char path[1024];
+    cn_yaml_node node;
+    CN_TRY(cn_yaml_string(file, &relative, err));
+    CN_TRY(cn_file_resolve(task->path, relative, path, sizeof path, err));
+    CN_TRY(cn_yaml_load(path, &task->base, err));
+    CN_TRY(cn_yaml_check_keys(cn_yaml_root(task->base), task_keys, err));
+    if (cn_yaml_find(cn_yaml_root(task->base), "base", &node))
+        return cn_yaml_fail(node, err, "a base cannot have a base of its own");
+    return CN_OK;
+}
+
 static cn_status parse(cn_task *task, cn_error *err)
 {
-    static const char *const keys[] = {"name",    "arm",        "model",       "control",
-                                       "tracked", "tracked_at", "reset",       "observations",
-                                       "reward",  "success",    "termination", "step_limit",
-                                       "train",   "adapt",      NULL};
-    const cn_yaml_node root = cn_yaml_root(task->document);
     cn_yaml_node node;
     long limit;
-    CN_TRY(cn_yaml_check_keys(root, keys, err));
-    CN_TRY(parse_name(root, "name", task->spec.task, err));
-    CN_TRY(parse_name(root, "arm", task->spec.arm, err));
-    CN_TRY(cn_yaml_require(root, "step_limit", &node, err));
+    CN_TRY(cn_yaml_check_keys(cn_yaml_root(task->document), task_keys, err));
+    if (cn_task_find(task, "base", &node))
+        CN_TRY(load_base(task, node, err));
+    CN_TRY(parse_name(task, "name", task->spec.task, err));
+    CN_TRY(parse_name(task, "arm", task->spec.arm, err));
+    CN_TRY(cn_task_require(task, "step_limit", &node, err));
     CN_TRY(cn_yaml_int(node, 1, 1000000, &limit, err));
     task->spec.step_limit = (int)limit;
-    CN_TRY(cn_yaml_require(root, "model", &node, err));
+    CN_TRY(cn_task_require(task, "model", &node, err));
     CN_TRY(cn_model_build(node, &task->model, err));
-    CN_TRY(parse_control(task, root, err));
-    CN_TRY(cn_task_parse_home(task, root, err));
-    CN_TRY(cn_task_parse_tracked(task, root, err));
-    CN_TRY(cn_task_parse_draws(task, root, err));
-    CN_TRY(cn_task_parse_observations(task, root, err));
-    CN_TRY(cn_task_parse_reward(task, root, err));
-    CN_TRY(cn_task_parse_success(task, root, err));
-    return cn_task_parse_termination(task, root, err);
+    CN_TRY(parse_control(task, err));
+    CN_TRY(cn_task_parse_home(task, err));
+    CN_TRY(cn_task_parse_tracked(task, err));
+    CN_TRY(cn_task_parse_draws(task, err));
+    task->randomize = cn_gap_none();
+    if (cn_task_find(task, "randomize", &node))
+        CN_TRY(cn_gap_parse(node, task, &task->randomize, err));
+    CN_TRY(cn_task_parse_observations(task, err));
+    CN_TRY(cn_task_parse_reward(task, err));
+    CN_TRY(cn_task_parse_success(task, err));
+    return cn_task_parse_termination(task, err);
 }
 
 cn_status cn_task_load(const char *path, cn_task **out, cn_error *err)
@@ -333,6 +367,7 @@ void cn_task_destroy(cn_task **task)
         return;
     mj_deleteModel((*task)->model);
     cn_yaml_destroy(&(*task)->document);
+    cn_yaml_destroy(&(*task)->base);
     free((*task)->path);
     free(*task);
     *task = NULL;
@@ -345,7 +380,7 @@ const cn_env_spec *cn_task_spec(const cn_task *task)
 
 bool cn_task_section(const cn_task *task, const char *name, cn_yaml_node *out)
 {
-    return cn_yaml_find(cn_yaml_root(task->document), name, out);
+    return cn_task_find(task, name, out);
 }
 
 const char *cn_task_path(const cn_task *task)

@@ -127,10 +127,10 @@ static cn_status parse_observation(cn_task *task, cn_yaml_node map, cn_observati
     return cn_task_numbers(map, "scale", 1, 1e-6, 1e6, out->size, out->scale, err);
 }
 
-cn_status cn_task_parse_observations(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_observations(cn_task *task, cn_error *err)
 {
     cn_yaml_node groups;
-    CN_TRY(cn_yaml_require(root, "observations", &groups, err));
+    CN_TRY(cn_task_require(task, "observations", &groups, err));
     if (!cn_yaml_is_map(groups) || cn_yaml_count(groups) == 0)
         return cn_yaml_fail(groups, err, "observations must be a map of named groups");
     if (cn_yaml_count(groups) > CN_MAX_GROUPS)
@@ -242,10 +242,10 @@ static cn_status parse_reward(cn_task *task, cn_yaml_node map, cn_reward_term *o
     return cn_yaml_check_keys(map, plain, err);
 }
 
-cn_status cn_task_parse_reward(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_reward(cn_task *task, cn_error *err)
 {
     cn_yaml_node list;
-    CN_TRY(cn_yaml_require(root, "reward", &list, err));
+    CN_TRY(cn_task_require(task, "reward", &list, err));
     if (!cn_yaml_is_list(list) || cn_yaml_count(list) == 0)
         return cn_yaml_fail(list, err, "reward must be a list of terms");
     if (cn_yaml_count(list) > CN_MAX_TERMS)
@@ -258,12 +258,12 @@ cn_status cn_task_parse_reward(cn_task *task, cn_yaml_node root, cn_error *err)
 
 /* ---- Success and termination ---- */
 
-cn_status cn_task_parse_success(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_success(cn_task *task, cn_error *err)
 {
     static const char *const keys[] = {"from", "to", "below", "hold", "ends_episode", NULL};
     cn_success *success = &task->success;
     cn_yaml_node map, node;
-    if (!cn_yaml_find(root, "success", &map))
+    if (!cn_task_find(task, "success", &map))
         return CN_OK;
     CN_TRY(cn_yaml_check_keys(map, keys, err));
     CN_TRY(observed_pair(task, map, &success->from, &success->to, err));
@@ -296,10 +296,10 @@ static cn_status parse_bound(const cn_task *task, cn_yaml_node map, cn_bounds *o
     return CN_OK;
 }
 
-cn_status cn_task_parse_termination(cn_task *task, cn_yaml_node root, cn_error *err)
+cn_status cn_task_parse_termination(cn_task *task, cn_error *err)
 {
     cn_yaml_node list;
-    if (!cn_yaml_find(root, "termination", &list))
+    if (!cn_task_find(task, "termination", &list))
         return CN_OK;
     if (!cn_yaml_is_list(list) || cn_yaml_count(list) > CN_MAX_JOINTS)
         return cn_yaml_fail(list, err, "termination must be a list of at most %d joints' bounds",

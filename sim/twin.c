@@ -24,13 +24,15 @@ struct cn_twin {
     mjModel *own;         /* NULL unless the gap changes the physics */
     mjData *data;
     mjtNum *qpos; /* scratch [nq] */
-    cn_gap gap;
+    cn_gap gaps;  /* from which each episode has */
+    cn_gap gap;   /* its own */
     cn_rng sensors;
     int64_t steps; /* physics steps since the reset */
     cn_arm_command acting;
     double goal[CN_MAX_JOINTS]; /* true joint positions that position control heads for */
     int64_t delay;              /* physics steps from a command to its effect */
-    struct waiting *waiting; /* [delay + 1]: the command due at step s stands at s % (delay + 1) */
+    struct waiting *waiting; /* [longest delay + 1]: the command due at step s stands at s % (delay
+                                + 1) */
     bool kinematics_old;     /* the joints have moved since the last kinematics */
     bool has_last;
     cn_arm_state last; /* the reading before, for dropped frames */
@@ -38,57 +40,39 @@ struct cn_twin {
 
 /* ---- Construction ---- */
 
-static bool changes_physics(const cn_task *task, const cn_gap *gap)
-{
-    bool changes = gap->friction_scale != 1 || gap->friction_add != 0 || gap->damping_scale != 1 ||
-                   gap->mass_scale != 1;
-    for (int j = 0; j < task->spec.action_size; j++)
-        changes |= gap->actuator_gain[j] != 1;
-    return changes;
-}
-
-struct tuning {
-    mjModel *model;
-    mjData *data;
-};
-
-static void recompute_constants(void *ctx)
-{
-    const struct tuning *t = ctx;
-    mj_setConst(t->model, t->data);
-}
-
-/* Gives the twin a model of its own in which joints, actuators and masses are those of the gap.
- * Gravity compensation stays that of the nominal arm: a heavier arm sags. */
-static cn_status change_physics(cn_twin *twin, cn_error *err)
+/* Gives the model of an episode the joints, actuators and masses of its gap. Gravity compensation
+ * stays that of the nominal arm: a heavier arm sags. */
+static void change_physics(const cn_twin *twin)
 {
     const cn_task *task = twin->task;
     const cn_gap *gap = &twin->gap;
-    twin->own = mj_copyModel(NULL, task->model);
-    CN_FAIL_IF(!twin->own, CN_ERR_MEMORY, err, "no memory for a model of the twin's own");
+    const mjModel *nominal = task->model;
     mjModel *m = twin->own;
     for (int j = 0; j < task->joints; j++) {
         const cn_joint *joint = &task->joint[j];
-        m->dof_frictionloss[joint->dof] *= gap->friction_scale;
-        m->dof_frictionloss[joint->dof] += gap->friction_add;
-        m->dof_damping[joint->dof] *= gap->damping_scale;
+        m->dof_frictionloss[joint->dof] =
+            nominal->dof_frictionloss[joint->dof] * gap->friction_scale[j] + gap->friction_add[j];
+        m->dof_damping[joint->dof] = nominal->dof_damping[joint->dof] * gap->damping_scale[j];
         for (int i = 0; i < 3 && joint->drive != CN_DRIVE_NONE; i++) {
-            m->actuator_gainprm[joint->actuator * mjNGAIN + i] *= gap->actuator_gain[j];
-            m->actuator_biasprm[joint->actuator * mjNBIAS + i] *= gap->actuator_gain[j];
+            const int g = joint->actuator * mjNGAIN + i, b = joint->actuator * mjNBIAS + i;
+            m->actuator_gainprm[g] = nominal->actuator_gainprm[g] * gap->actuator_gain[j];
+            m->actuator_biasprm[b] = nominal->actuator_biasprm[b] * gap->actuator_gain[j];
         }
     }
-    for (int b = 1; b < m->nbody; b++) {
-        if (!cn_task_moves(task, b))
-            continue;
-        m->body_mass[b] *= gap->mass_scale;
-        mju_scl3(m->body_inertia + 3 * b, m->body_inertia + 3 * b, gap->mass_scale);
-        m->body_gravcomp[b] /= gap->mass_scale;
+    for (int b = 1; b < m->nbody && b < CN_MAX_GAP_BODIES; b++) {
+        const double scale = gap->mass_scale[b];
+        m->body_mass[b] = nominal->body_mass[b] * scale;
+        mju_scl3(m->body_inertia + 3 * b, nominal->body_inertia + 3 * b, scale);
+        m->body_gravcomp[b] = nominal->body_gravcomp[b] / scale;
     }
-    struct tuning tuning = {m, NULL};
-    CN_TRY(cn_mujoco_make_data(m, &tuning.data, err));
-    const cn_status status = cn_mujoco_try(recompute_constants, &tuning, err);
-    mj_deleteData(tuning.data);
-    return status;
+}
+
+static void begin_physics(void *ctx)
+{
+    cn_twin *twin = ctx;
+    change_physics(twin);
+    mj_resetData(twin->own, twin->data); /* the episode before must not be felt */
+    mj_setConst(twin->own, twin->data);  /* what MuJoCo derives from masses */
 }
 
 cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, cn_error *err)
@@ -99,13 +83,12 @@ cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, 
     if (!twin || !(twin->qpos = calloc((size_t)task->model->nq, sizeof *twin->qpos)))
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a twin");
     twin->task = task;
-    twin->gap = gap ? *gap : cn_gap_none();
-    twin->delay = (int64_t)twin->gap.action_delay * task->steps_per_period;
-    if (!(twin->waiting = calloc((size_t)twin->delay + 1, sizeof *twin->waiting)))
-        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a delay of %lld physics steps",
-                        (long long)twin->delay);
-    if (changes_physics(task, &twin->gap))
-        CN_TRY_CLEANUP(change_physics(twin, err));
+    twin->gaps = gap ? *gap : cn_gap_none();
+    const size_t longest = (size_t)(cn_gap_longest_delay(&twin->gaps) * task->steps_per_period);
+    if (!(twin->waiting = calloc(longest + 1, sizeof *twin->waiting)))
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a delay of %zu physics steps", longest);
+    if (cn_gap_changes_physics(&twin->gaps) && !(twin->own = mj_copyModel(NULL, task->model)))
+        CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a model of the twin's own");
     twin->model = twin->own ? twin->own : task->model;
     CN_TRY_CLEANUP(cn_mujoco_make_data(twin->model, &twin->data, err));
     CN_TRY_CLEANUP(cn_twin_reset(twin, 0, err));
@@ -191,6 +174,10 @@ cn_status cn_twin_retarget(cn_twin *twin, uint64_t seed, cn_error *err)
 cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err)
 {
     cn_rng joints = cn_rng_make(seed, CN_STREAM_JOINTS);
+    cn_gap_of_episode(&twin->gaps, seed, &twin->gap);
+    twin->delay = (int64_t)twin->gap.action_delay * twin->task->steps_per_period;
+    if (twin->own)
+        CN_TRY(cn_mujoco_try(begin_physics, twin, err));
     mj_resetData(twin->model, twin->data);
     twin->sensors = cn_rng_make(seed, CN_STREAM_SENSORS);
     cn_reset_joints(twin->task, &joints, twin->data);

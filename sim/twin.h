@@ -13,12 +13,13 @@
 typedef struct cn_twin cn_twin;
 
 /* @param task  borrowed; many twins share one task and its model
- * @param gap   copied; NULL: none */
+ * @param gap   copied; NULL: none, whatever the task randomizes */
 cn_status cn_twin_create(const cn_task *task, const cn_gap *gap, cn_twin **out, cn_error *err);
 void cn_twin_destroy(cn_twin **twin);
 
-/* Puts the arm and the target where the task's reset distribution says; the draws depend on `seed`
- * alone. @return CN_ERR_ARGUMENT when no draw of the target is acceptable. */
+/* Puts the arm and the target where the task's reset distribution says, and draws what the gap has
+ * to be drawn; the draws depend on `seed` alone. @return CN_ERR_ARGUMENT when no draw of the target
+ * is acceptable. */
 cn_status cn_twin_reset(cn_twin *twin, uint64_t seed, cn_error *err);
 
 /* Draws a new target only; the arm stays where it is and keeps moving. */

@@ -30,6 +30,13 @@ static cn_twin *make(const cn_task *task, const cn_gap *gap)
     return twin;
 }
 
+/* The same for every joint, or for every body. */
+static void set_all(double *values, double value)
+{
+    for (int i = 0; i < CN_MAX_JOINTS; i++)
+        values[i] = value;
+}
+
 static cn_arm_state go(cn_twin *twin, double a, double b, double seconds)
 {
     cn_arm_state state;
@@ -53,9 +60,11 @@ static void test_gap_loads(void)
     CU_ASSERT_EQUAL(gap.actuator_gain[0], 0.8);
     CU_ASSERT_EQUAL(gap.actuator_gain[1], 1);
     CU_ASSERT_EQUAL(gap.action_delay, 2);
-    CU_ASSERT_EQUAL(gap.friction_add, 0.5);
-    CU_ASSERT_EQUAL(gap.friction_scale, 1);
-    CU_ASSERT_EQUAL(gap.mass_scale, 1);
+    for (int j = 0; j < 2; j++)
+        CU_ASSERT_TRUE(gap.friction_add[j] == 0.5 && gap.friction_scale[j] == 1);
+    for (int b = 0; b < 5; b++)
+        CU_ASSERT_EQUAL(gap.mass_scale[b], 1);
+    CU_ASSERT_EQUAL(gap.numbers, 0);
     CU_ASSERT_EQUAL(gap.dropped_frames, 0.1);
     cn_task_destroy(&task);
 }
@@ -73,8 +82,11 @@ static void test_gap_mistakes_are_told(void)
                     load_gap("action_delay: 17\n", task, &gap));
     CN_ASSERT_FAILS(CN_ERR_FORMAT, ":1: found 0, expected 0.001 to 1000",
                     load_gap("mass_scale: 0\n", task, &gap));
-    CN_ASSERT_FAILS(CN_ERR_FORMAT, ":1: joint_zero_offset must be a map",
-                    load_gap("joint_zero_offset: 0.1\n", task, &gap));
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, ":1: action_delay is 1.5; it takes a whole number",
+                    load_gap("action_delay: 1.5\n", task, &gap));
+    CN_ASSERT_FAILS(CN_ERR_FORMAT,
+                    ":2: body 'hand' has no mass to change; there are: world, target",
+                    load_gap("mass_scale:\n  hand: 2\n", task, &gap));
     CN_ASSERT_FAILS(CN_ERR_NOT_FOUND, "no/gap.yaml", cn_gap_load("no/gap.yaml", task, &gap, &err));
     CU_ASSERT_EQUAL(gap.action_delay, 0); /* a failure leaves the gap as it was */
     cn_task_destroy(&task);
@@ -86,7 +98,7 @@ static void test_gap_none_shares_the_model(void)
     CN_ASSERT_OK(load_swapped(NULL, NULL, &task, &err));
     cn_gap sensors_only = cn_gap_none(), physics = cn_gap_none();
     sensors_only.joint_zero_offset[0] = 0.2;
-    physics.mass_scale = 1.5;
+    set_all(physics.mass_scale, 1.5);
     cn_twin *a = make(task, NULL), *b = make(task, &sensors_only), *c = make(task, &physics);
     CU_ASSERT_PTR_EQUAL(cn_twin_mjmodel(a), cn_twin_mjmodel(b));
     CU_ASSERT_PTR_NOT_EQUAL(cn_twin_mjmodel(a), cn_twin_mjmodel(c));
@@ -189,20 +201,20 @@ static void test_gap_changes_the_dynamics(void)
     gap.actuator_gain[0] = 0.5;
     CU_ASSERT_TRUE(response(task, &gap) < nominal - 0.02);
     gap = cn_gap_none();
-    gap.mass_scale = 2;
+    set_all(gap.mass_scale, 2);
     CU_ASSERT_TRUE(response(task, &gap) < nominal - 0.02);
     gap = cn_gap_none();
-    gap.friction_add = 20;
+    set_all(gap.friction_add, 20);
     CU_ASSERT_TRUE(response(task, &gap) < nominal - 0.02);
     cn_task_destroy(&task);
     CN_ASSERT_OK(load_swapped("armature='0.05'", "armature='0.05' damping='5' frictionloss='2'",
                               &task, &err));
     const double damped = response(task, NULL);
     gap = cn_gap_none();
-    gap.damping_scale = 3;
+    set_all(gap.damping_scale, 3);
     CU_ASSERT_TRUE(response(task, &gap) < damped - 0.01);
     gap = cn_gap_none();
-    gap.friction_scale = 5;
+    set_all(gap.friction_scale, 5);
     CU_ASSERT_TRUE(response(task, &gap) < damped - 0.01);
     cn_task_destroy(&task);
 }
@@ -212,7 +224,7 @@ static void test_gap_mass_sags(void)
 {
     cn_task *task = NULL;
     cn_gap gap = cn_gap_none();
-    gap.mass_scale = 2;
+    set_all(gap.mass_scale, 2);
     CN_ASSERT_OK(load_swapped(NULL, NULL, &task, &err));
     cn_twin *heavy = make(task, &gap), *nominal = make(task, NULL);
     const double sag = go(heavy, 1.2, 0.4, 3).position[0] - 1.2;

@@ -50,6 +50,51 @@ static void test_task_keeps_training_readable(void)
     cn_task_destroy(&task);
 }
 
+/* A variation has its base's sections where it has none of its own; files are those of the section.
+ */
+static void test_task_varies_a_base(void)
+{
+    char folder[] = "/tmp/colonnade-test-XXXXXX", path[3][64];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    snprintf(path[0], sizeof path[0], "%s/arm.xml", folder);
+    snprintf(path[1], sizeof path[1], "%s/task.yaml", folder);
+    snprintf(path[2], sizeof path[2], "%s/variation.yaml", folder);
+    static const struct {
+        const char *variation;
+        cn_status code;
+        const char *words;
+    } cases[] = {
+        {"name: other\nbase: task.yaml\nstep_limit: 7\ntrain: {steps: 5}\n", CN_OK, ""},
+        {"base: nothing.yaml\n", CN_ERR_NOT_FOUND, "nothing.yaml"},
+        {"base: variation.yaml\n", CN_ERR_FORMAT,
+         "variation.yaml:1: a base cannot have a base of its own"},
+        {"base: task.yaml\nstep_limit: 0\n", CN_ERR_FORMAT, "variation.yaml:2: found 0"},
+        {"name: other\n", CN_ERR_FORMAT, "variation.yaml:1: key 'arm' is missing"},
+    };
+    write_swapped(path[0], arm_xml, NULL, NULL);
+    write_swapped(path[1], task_yaml, NULL, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cn_task *task = NULL;
+        cn_yaml_node train;
+        write_swapped(path[2], cases[i].variation, NULL, NULL);
+        if (cases[i].code != CN_OK) {
+            CN_ASSERT_FAILS(cases[i].code, cases[i].words, cn_task_load(path[2], &task, &err));
+            continue;
+        }
+        CN_ASSERT_OK(cn_task_load(path[2], &task, &err));
+        CU_ASSERT_STRING_EQUAL(cn_task_spec(task)->task, "other");
+        CU_ASSERT_STRING_EQUAL(cn_task_spec(task)->arm, "test_arm");
+        CU_ASSERT_EQUAL(cn_task_spec(task)->step_limit, 7);
+        CU_ASSERT_EQUAL(cn_task_spec(task)->observation_size, 7);
+        CU_ASSERT_TRUE(cn_task_section(task, "train", &train));
+        CU_ASSERT_FALSE(cn_task_section(task, "adapt", &train));
+        cn_task_destroy(&task);
+    }
+    for (int i = 0; i < 3; i++)
+        remove(path[i]);
+    rmdir(folder);
+}
+
 static void test_task_knows_joint_limits(void)
 {
     cn_task *task = NULL;
@@ -224,7 +269,8 @@ static void test_task_commands_only_actuated_joints(void)
 }
 
 CN_TEST_MAIN("sim.task", T(test_task_loads), T(test_task_keeps_training_readable),
-             T(test_task_knows_joint_limits), T(test_task_commands_chosen_joints_in_order),
+             T(test_task_varies_a_base), T(test_task_knows_joint_limits),
+             T(test_task_commands_chosen_joints_in_order),
              T(test_task_mistakes_name_file_line_and_way_out),
              T(test_task_takes_the_scale_from_the_motors),
              T(test_task_commands_only_actuated_joints))
