@@ -34,7 +34,7 @@ static cn_status make_policy(cli_update *u, int columns, int width, cn_lateral l
     for (int i = 0; i < column.layers; i++)
         column.hidden[i] = width;
     column.lateral = lateral;
-    column.adapter_size = width / 4;
+    column.adapter_size = (int)cn_train_config_default().adapter_size;
     CN_TRY(cn_policy_create(&spec, &u->policy, err));
     for (int k = 0; k < columns; k++) {
         CN_TRY(cn_policy_grow(u->policy, &column, CN_GROW_RANDOM, rng, err));

@@ -288,9 +288,8 @@ static cn_node build_column(const cn_net *net, cn_graph *g, hidden_nodes h, cn_n
         const layer *l = &c->layers[i];
         cn_node parts[CN_MAX_COLUMNS + 1] = {below};
         const int count = 1 + build_laterals(net, g, h, k, i, parts + 1);
-        const cn_node x = count == 1 ? below : cn_op_concat(g, parts, count);
-        below = cn_op_linear(g, x, l->weight, l->bias,
-                             i == c->spec.layers ? CN_IDENTITY : c->spec.activation);
+        below = cn_op_linear_of(g, parts, count, l->weight, l->bias,
+                                i == c->spec.layers ? CN_IDENTITY : c->spec.activation);
         if (i < c->spec.layers)
             h[k][i] = below;
     }

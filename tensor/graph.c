@@ -183,7 +183,24 @@ static void mark_grads(cn_graph *g)
             node->needs_grad = node->needs_grad || param_needs_grad(g, node->params[k]);
         for (int k = 0; k < node->input_count; k++)
             node->needs_grad = node->needs_grad || g->nodes[node->inputs[k]]->needs_grad;
-        node->grad_width = node->kind->grad_width ? node->kind->grad_width(g, node) : node->width;
+    }
+}
+
+/* What could be a view is one if its readers know how to read it; without readers it is there to be
+ * looked at. */
+static void mark_views(cn_graph *g)
+{
+    for (int i = 0; i < g->count; i++) {
+        cn_graph_node *node = g->nodes[i];
+        bool read = false, readable = node->kind->view && !node->needs_grad;
+        for (int r = i + 1; r < g->count; r++)
+            for (int k = 0; k < g->nodes[r]->input_count; k++)
+                if (g->nodes[r]->inputs[k] == i) {
+                    read = true;
+                    readable = readable && g->nodes[r]->kind->strides;
+                }
+        node->is_view = read && readable;
+        node->stride = node->is_view ? g->nodes[node->inputs[0]]->stride : node->width;
     }
 }
 
@@ -209,7 +226,11 @@ static bool plan(cn_graph *g, size_t rows, size_t *floats)
     for (int i = 0; i < g->count && good; i++) {
         cn_graph_node *node = g->nodes[i];
         const size_t width = (size_t)node->width;
-        good = lay_out(g, rows, width, floats, &node->value);
+        if (node->is_view)
+            node->value =
+                g->arena ? g->nodes[node->inputs[0]]->value + node->kind->view(node) : NULL;
+        else
+            good = lay_out(g, rows, width, floats, &node->value);
         if (!node->needs_grad)
             continue;
         good = good && lay_out(g, rows, width, floats, &node->grad);
@@ -229,6 +250,7 @@ cn_status cn_graph_finish(cn_graph *g, int max_rows, cn_graph_mode mode, cn_erro
     size_t floats;
     if (mode == CN_TRAINING)
         mark_grads(g);
+    mark_views(g);
     const bool measured = plan(g, (size_t)max_rows, &floats);
     g->arena = measured ? cn_floats_create(floats) : NULL;
     CN_FAIL_IF(!g->arena, CN_ERR_MEMORY, err, "no memory for %d nodes of %d rows: plan fewer rows",
@@ -300,7 +322,8 @@ int cn_graph_max_rows(const cn_graph *g)
 float *cn_graph_value(cn_graph *g, cn_node node)
 {
     assert(g->finished);
-    return cn_graph_at(g, node)->value;
+    const cn_graph_node *n = cn_graph_at(g, node);
+    return n->is_view ? NULL : n->value;
 }
 
 const float *cn_graph_grad(const cn_graph *g, cn_node node)
@@ -320,7 +343,7 @@ void cn_graph_forward(cn_graph *g, int rows)
     assert(g->finished && rows >= 1 && rows <= g->max_rows);
     g->rows = rows;
     for (int i = 0; i < g->count; i++)
-        if (g->nodes[i]->kind->forward)
+        if (g->nodes[i]->kind->forward && !g->nodes[i]->is_view)
             g->nodes[i]->kind->forward(g, g->nodes[i], rows);
 }
 

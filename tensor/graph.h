@@ -40,6 +40,11 @@ cn_node cn_op_variable(cn_graph *g, const char *name, int width);
 /* y = act(x W^T + b). W [O, I] in params, b [1, O] or -1 for none; x [B, I] -> y [B, O]. */
 cn_node cn_op_linear(cn_graph *g, cn_node x, cn_param weight, cn_param bias, cn_activation act);
 
+/* The same of several nodes' columns side by side, which are not copied: x = [x0, x1, ...], count
+ * >= 1. */
+cn_node cn_op_linear_of(cn_graph *g, const cn_node *parts, int count, cn_param weight,
+                        cn_param bias, cn_activation act);
+
 /* Columns side by side: [B, w0], [B, w1], ... -> [B, w0 + w1 + ...]. count >= 1. */
 cn_node cn_op_concat(cn_graph *g, const cn_node *parts, int count);
 
@@ -126,7 +131,8 @@ cn_status cn_graph_finish(cn_graph *g, int max_rows, cn_graph_mode mode, cn_erro
 int cn_graph_width(const cn_graph *g, cn_node node);
 int cn_graph_max_rows(const cn_graph *g);
 
-/* [rows, width] of a node; valid until the graph is destroyed. */
+/* [rows, width] of a node; valid until the graph is destroyed. NULL for a slice that has no values
+ * of its own because its readers take them where they lie. */
 float *cn_graph_value(cn_graph *g, cn_node node);
 
 /* d loss / d node of the last backward, or NULL where none is needed. Of a concatenation only the

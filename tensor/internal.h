@@ -54,8 +54,10 @@ typedef struct cn_op_kind {
     void (*backward)(cn_graph *g, const cn_graph_node *node, int B);
     bool scratch;    /* backward uses cn_graph_scratch, [B, width of this node] */
     bool wants_grad; /* needs a gradient in CN_TRAINING even when it passes none on */
-    /* Columns of the node, from the first, whose gradient it makes use of. NULL: all of them. */
-    int (*grad_width)(const cn_graph *g, const cn_graph_node *node);
+    bool strides;    /* forward and backward read the inputs' values by their stride */
+    /* The node is neighbouring columns of input 0, from the one this returns: no copy is made where
+     * every reader goes by strides and no gradient flows. NULL: it has values of its own. */
+    size_t (*view)(const cn_graph_node *node);
 } cn_op_kind;
 
 #define CN_NODE_PARAMS (2 + CN_ADAPTER_SOURCES)
@@ -70,7 +72,8 @@ struct cn_graph_node {
     void *detail;                    /* owned by the node: the op's own settings, or NULL */
 
     bool needs_grad; /* decided by finish, like all below */
-    int grad_width;  /* columns of grad, from the first, that must be written; the rest may be */
+    bool is_view;    /* value lies in that of input 0 */
+    int stride;      /* floats from one row of value to the next: width, unless it is a view */
     float *value;    /* [max_rows, width] in the arena */
     float *grad;     /* the same, or NULL: needs none */
     bool grad_begun; /* the running backward has written grad */

@@ -30,7 +30,7 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
             cblas_sgemv(CblasRowMajor, CblasNoTrans, O, x->width, a, V, I, x->value, 1, 1.0f, y, 1);
         else
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, B, O, x->width, a, x->value,
-                        x->width, V, I, 1.0f, y, O);
+                        x->stride, V, I, 1.0f, y, O);
         V += x->width;
     }
     cn_activate(((const settings *)node->detail)->act, y, (size_t)B * (size_t)O);
@@ -81,7 +81,7 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
         float *da = cn_grad_of_param(g, node, SCALES + j);
         if (dV || da) {
             cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, x->width, B, 1.0f, d, O,
-                        x->value, x->width, 0.0f, s->G, x->width);
+                        x->value, x->stride, 0.0f, s->G, x->width);
             add_param_grads(s->G, V, a, O, x->width, I, dV, da);
         }
         bool first;
@@ -95,7 +95,12 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
 }
 
 static const cn_op_kind adapter = {
-    .name = "adapter", .forward = forward, .backward = backward, .scratch = true};
+    .name = "adapter",
+    .forward = forward,
+    .backward = backward,
+    .scratch = true,
+    .strides = true,
+};
 
 cn_node cn_op_adapter(cn_graph *g, const cn_node *sources, int count, const cn_param *scales,
                       cn_param weight, cn_param bias, cn_activation act)

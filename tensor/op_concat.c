@@ -13,7 +13,7 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
         const cn_graph_node *x = cn_graph_input(g, node, k);
         const size_t I = (size_t)x->width;
         for (size_t b = 0; b < (size_t)B; b++)
-            memcpy(y + b * O, x->value + b * I, I * sizeof(float));
+            memcpy(y + b * O, x->value + b * (size_t)x->stride, I * sizeof(float));
         y += I;
     }
 }
@@ -32,21 +32,8 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
     }
 }
 
-/* Up to the last part that needs a gradient: what the frozen columns of a network say comes last,
- * and is not worth a product. */
-static int grad_width(const cn_graph *g, const cn_graph_node *node)
-{
-    int width = 0, needed = 0;
-    for (int k = 0; k < node->input_count; k++) {
-        const cn_graph_node *x = cn_graph_input(g, node, k);
-        width += x->width;
-        needed = x->needs_grad ? width : needed;
-    }
-    return needed;
-}
-
 static const cn_op_kind concat = {
-    .name = "concat", .forward = forward, .backward = backward, .grad_width = grad_width};
+    .name = "concat", .forward = forward, .backward = backward, .strides = true};
 
 cn_node cn_op_concat(cn_graph *g, const cn_node *parts, int count)
 {

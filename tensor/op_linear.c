@@ -1,7 +1,9 @@
-/* linear: y = act(x W^T + b), and on the way back, with d = dy act'(y):
- *   db += sum of d's rows    dW += d^T x    dx += d W
- * Legend: x [B, I], W [O, I], b [1, O], y [B, O]. */
+/* linear: y = act(sum over j of x_j W_j^T + b), the W_j side by side in one matrix, and on the way
+ * back, with d = dy act'(y):
+ *   db += sum of d's rows    dW_j += d^T x_j    dx_j += d W_j
+ * Legend: x_j [B, I_j], W [O, I] with I the sum of all I_j, b [1, O], y [B, O]. */
 #include <cblas.h>
+#include <limits.h>
 #include <string.h>
 
 #include "tensor/internal.h"
@@ -29,54 +31,80 @@ CN_VECTOR_LOOPS void cn_add_rows(float *restrict sum, const float *restrict d, i
 
 static void forward(cn_graph *g, const cn_graph_node *node, int B)
 {
-    const cn_graph_node *x = cn_graph_input(g, node, 0);
     const float *W = cn_graph_param(g, node, WEIGHT), *bias = cn_graph_param(g, node, BIAS);
-    const int I = x->width, O = node->width;
-    const float keep = bias ? 1.0f : 0.0f; /* of what stands in y */
+    const int I = cn_graph_param_info(g, node, WEIGHT)->cols, O = node->width;
+    float keep = bias ? 1.0f : 0.0f; /* of what stands in y */
     float *y = node->value;
     if (bias)
         cn_fill_rows(y, bias, B, O);
-    if (B == 1) /* control: one row, where a matrix product would waste time on packing */
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, O, I, 1.0f, W, I, x->value, 1, keep, y, 1);
-    else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, B, O, I, 1.0f, x->value, I, W, I, keep,
-                    y, O);
+    for (int j = 0; j < node->input_count; j++) {
+        const cn_graph_node *x = cn_graph_input(g, node, j);
+        if (B == 1) /* control: one row, where a matrix product would waste time on packing */
+            cblas_sgemv(CblasRowMajor, CblasNoTrans, O, x->width, 1.0f, W, I, x->value, 1, keep, y,
+                        1);
+        else
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, B, O, x->width, 1.0f, x->value,
+                        x->stride, W, I, keep, y, O);
+        W += x->width;
+        keep = 1.0f;
+    }
     cn_activate(((const settings *)node->detail)->act, y, (size_t)B * (size_t)O);
 }
 
 static void backward(cn_graph *g, const cn_graph_node *node, int B)
 {
-    const cn_graph_node *x = cn_graph_input(g, node, 0);
     const cn_activation act = ((const settings *)node->detail)->act;
-    const int I = x->width, O = node->width;
-    const float *d = node->grad;
+    const float *W = cn_graph_param(g, node, WEIGHT), *d = node->grad;
+    const int I = cn_graph_param_info(g, node, WEIGHT)->cols, O = node->width;
+    float *db = cn_grad_of_param(g, node, BIAS), *dW = cn_grad_of_param(g, node, WEIGHT);
     if (act != CN_IDENTITY) {
         cn_activate_grad(act, node->value, node->grad, cn_graph_scratch(g), (size_t)B * (size_t)O);
         d = cn_graph_scratch(g);
     }
-    float *db = cn_grad_of_param(g, node, BIAS);
     if (db)
         cn_add_rows(db, d, B, O);
-    float *dW = cn_grad_of_param(g, node, WEIGHT);
-    if (dW)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, B, 1.0f, d, O, x->value, I, 1.0f,
-                    dW, I);
-    bool first;
-    float *dx = cn_grad_into(g, node, 0, &first);
-    if (dx)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, B, x->grad_width, O, 1.0f, d, O,
-                    cn_graph_param(g, node, WEIGHT), I, first ? 0.0f : 1.0f, dx, I);
+    for (int j = 0, at = 0; j < node->input_count; j++) {
+        const cn_graph_node *x = cn_graph_input(g, node, j);
+        if (dW)
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, x->width, B, 1.0f, d, O,
+                        x->value, x->stride, 1.0f, dW + at, I);
+        bool first;
+        float *dx = cn_grad_into(g, node, j, &first);
+        if (dx)
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, B, x->width, O, 1.0f, d, O,
+                        W + at, I, first ? 0.0f : 1.0f, dx, x->width);
+        at += x->width;
+    }
 }
 
 static const cn_op_kind linear = {
-    .name = "linear", .forward = forward, .backward = backward, .scratch = true};
+    .name = "linear",
+    .forward = forward,
+    .backward = backward,
+    .scratch = true,
+    .strides = true,
+};
 
 cn_node cn_op_linear(cn_graph *g, cn_node x, cn_param weight, cn_param bias, cn_activation act)
 {
-    cn_graph_node *node = cn_graph_add(g, &linear, &x, 1, sizeof(settings));
+    return cn_op_linear_of(g, &x, 1, weight, bias, act);
+}
+
+cn_node cn_op_linear_of(cn_graph *g, const cn_node *parts, int count, cn_param weight,
+                        cn_param bias, cn_activation act)
+{
+    cn_graph_node *node = cn_graph_add(g, &linear, parts, count > 0 ? count : 0, sizeof(settings));
+    int I = 0;
     if (!node)
         return -1;
-    const int I = cn_graph_width(g, x);
+    if (count < 1)
+        return cn_graph_mistake(g, node, CN_ERR_ARGUMENT, "%d parts, at least 1 is needed", count);
+    for (int j = 0; j < count; j++) {
+        const int width = cn_graph_width(g, parts[j]);
+        if (width > INT_MAX - I)
+            return cn_graph_mistake(g, node, CN_ERR_SHAPE, "more than %d columns", INT_MAX);
+        I += width;
+    }
     if (!cn_activation_known(act))
         return cn_graph_mistake(g, node, CN_ERR_ARGUMENT, "%d is no activation", (int)act);
     if (!cn_graph_use_param(g, node, WEIGHT, weight, 0, I))

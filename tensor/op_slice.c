@@ -11,10 +11,10 @@ typedef struct settings {
 static void forward(cn_graph *g, const cn_graph_node *node, int B)
 {
     const cn_graph_node *x = cn_graph_input(g, node, 0);
-    const size_t I = (size_t)x->width, O = (size_t)node->width;
+    const size_t O = (size_t)node->width;
     const float *from = x->value + ((const settings *)node->detail)->first;
     for (size_t b = 0; b < (size_t)B; b++)
-        memcpy(node->value + b * O, from + b * I, O * sizeof(float));
+        memcpy(node->value + b * O, from + b * (size_t)x->stride, O * sizeof(float));
 }
 
 static void backward(cn_graph *g, const cn_graph_node *node, int B)
@@ -31,7 +31,13 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
         cn_add_scaled(dx + b * I, node->grad + b * O, 1.0f, O, first);
 }
 
-static const cn_op_kind slice = {.name = "slice", .forward = forward, .backward = backward};
+static size_t view(const cn_graph_node *node)
+{
+    return ((const settings *)node->detail)->first;
+}
+
+static const cn_op_kind slice = {
+    .name = "slice", .forward = forward, .backward = backward, .strides = true, .view = view};
 
 cn_node cn_op_slice(cn_graph *g, cn_node x, int first, int width)
 {

@@ -67,6 +67,9 @@ static void test_finish_names_wrong_widths(void)
     CU_ASSERT_EQUAL(cn_op_concat(t.graph, NULL, 0), -1);
     finish_fails(&t, CN_ERR_ARGUMENT, "(concat): 0 parts");
     t = bench_create();
+    CU_ASSERT_EQUAL(cn_op_linear_of(t.graph, NULL, 0, 0, -1, CN_TANH), -1);
+    finish_fails(&t, CN_ERR_ARGUMENT, "(linear): 0 parts");
+    t = bench_create();
     CU_ASSERT_EQUAL(cn_op_activation(t.graph, t.unit, (cn_activation)9), -1);
     finish_fails(&t, CN_ERR_ARGUMENT, "(activation): 9 is no activation");
     t = bench_create();

@@ -82,26 +82,51 @@ static void test_concat_and_slice_match_reference(void)
     bench_destroy(&t);
 }
 
-/* Data beside what learns, before it and after it: gradients reach what learns wherever it stands,
- * and nothing is computed for the columns behind it. */
-static void test_concat_with_data_gradients(void)
+/* Data beside what learns, before it and after it, slices of it that are read where they lie, and a
+ * part that comes twice: the same as one product of what stands side by side. */
+static void test_linear_of_parts(void)
 {
     for (int place = 0; place < 3; place++) {
         bench t = bench_create();
         const cn_node x = leaf(&t, "x", 3, 1.0f);
-        cn_node parts[3] = {t.unit, t.unit, t.unit};
+        const cn_node outer = cn_op_slice(t.graph, t.unit, 1, 4);
+        cn_node parts[4] = {t.unit, cn_op_slice(t.graph, outer, 1, 2), t.unit, x};
         parts[place] = x;
-        const cn_node all = cn_op_concat(t.graph, parts, 3);
-        const cn_param weight = random_param(&t, "weight", 4, 3 + 2 * ROWS, 0.5f);
-        const cn_node y = cn_op_linear(t.graph, all, weight, -1, CN_TANH);
+        const cn_node all = cn_op_concat(t.graph, parts, 4);
+        const cn_param weight = random_param(&t, "weight", 4, cn_graph_width(t.graph, all), 0.5f);
+        const cn_param bias = random_param(&t, "bias", 1, 4, 0.5f);
+        const cn_node y = cn_op_linear_of(t.graph, parts, 4, weight, bias, CN_TANH);
+        const cn_node reference = cn_op_linear(t.graph, all, weight, bias, CN_TANH);
         const cn_node loss = readout(&t, y, 4);
         bench_finish(&t, ROWS, CN_TRAINING);
+        CU_ASSERT_PTR_NULL(cn_graph_value(t.graph, outer)); /* lies in the unit matrix */
+        for (int rows = 1; rows <= ROWS; rows += ROWS - 1) {
+            cn_graph_forward(t.graph, rows);
+            for (int i = 0; i < 4 * rows; i++)
+                CU_ASSERT_DOUBLE_EQUAL(cn_graph_value(t.graph, y)[i],
+                                       cn_graph_value(t.graph, reference)[i], TOLERANCE);
+        }
         check_gradients(&t, loss);
-        const int width = 3 + 2 * ROWS;
-        for (int i = 3 + place * ROWS; i < width; i++)
-            CU_ASSERT_EQUAL(cn_graph_grad(t.graph, all)[i], 0.0f);
         bench_destroy(&t);
     }
+}
+
+/* A slice has values of its own where a reader needs them side by side, and where nobody reads. */
+static void test_slice_is_copied_where_it_must_be(void)
+{
+    bench t = bench_create();
+    const cn_node alone = cn_op_slice(t.graph, t.unit, 1, 2);
+    const cn_node read = cn_op_slice(t.graph, t.unit, 2, 3);
+    const cn_node both[2] = {read, read};
+    cn_op_concat(t.graph, both, 2);
+    const cn_node added = cn_op_add(t.graph, read, read);
+    bench_finish(&t, ROWS, CN_INFERENCE);
+    cn_graph_forward(t.graph, ROWS);
+    for (int b = 0; b < ROWS; b++) {
+        CU_ASSERT_EQUAL(at(&t, alone, b, 0), b == 1 ? 1.0f : 0.0f);
+        CU_ASSERT_EQUAL(at(&t, added, b, 0), b == 2 ? 2.0f : 0.0f);
+    }
+    bench_destroy(&t);
 }
 
 /* x arrives twice in one concat, z through two slices: gradients must add. */
@@ -445,8 +470,8 @@ static void test_ppo_loss_stops_at_the_clip(void)
 
 CN_TEST_MAIN("tensor.ops", T(test_linear_matches_reference), T(test_linear_gradients),
              T(test_concat_and_slice_match_reference), T(test_concat_and_slice_gradients),
-             T(test_concat_with_data_gradients), T(test_adapter_matches_reference),
-             T(test_adapter_gradients), T(test_adapter_refuses),
+             T(test_linear_of_parts), T(test_slice_is_copied_where_it_must_be),
+             T(test_adapter_matches_reference), T(test_adapter_gradients), T(test_adapter_refuses),
              T(test_scale_add_activation_match_reference), T(test_scale_add_activation_gradients),
              T(test_gaussian_matches_reference), T(test_gaussian_gradients),
              T(test_categorical_matches_reference), T(test_categorical_gradients),
