@@ -15,7 +15,6 @@
 #define RATE_LOW          1e-5
 #define RATE_HIGH         1e-2
 #define CHECK_EVERY       100 /* updates: ranks compare their parameters */
-#define SHARD_ROWS        32  /* of a minibatch, at least: products of fewer rows waste time */
 #define TARGETS           4   /* old log-prob, advantage, return, old value */
 
 /* Sums or means over the rows of a minibatch. */
@@ -95,14 +94,20 @@ static void build_graph(cn_ppo *ppo, shard *sh, const cn_rollout *r)
     sh->loss = cn_op_ppo_loss(g, sh->head, sh->value, sh->targets, &loss);
 }
 
+/* Few small shards, so that two or four threads have work, and more of them only where each is a
+ * product worth its packing. */
+static int shards_of(int rows)
+{
+    const int few = rows / 32 < 4 ? rows / 32 : 4;
+    const int many = rows / 128 < CN_SHARDS ? rows / 128 : CN_SHARDS;
+    const int shards = many > few ? many : few;
+    return shards > 1 ? shards : 1;
+}
+
 static cn_status create_shards(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
 {
     const size_t params = cn_params_count(cn_policy_params(ppo->policy));
-    ppo->shards = ppo->minibatch / SHARD_ROWS;
-    if (ppo->shards < 1)
-        ppo->shards = 1;
-    if (ppo->shards > CN_SHARDS)
-        ppo->shards = CN_SHARDS;
+    ppo->shards = shards_of(ppo->minibatch);
     ppo->grads = calloc((size_t)ppo->shards, sizeof *ppo->grads);
     CN_FAIL_IF(!ppo->grads, CN_ERR_MEMORY, err, "no memory for PPO");
     for (int s = 0; s < ppo->shards; s++) {

@@ -4,6 +4,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/vector.h"
 
 #define MEASURE_TIME_CONSTANT_S 0.5
 
@@ -14,9 +17,12 @@ struct cn_safety {
     cn_command_mode mode;    /* of the last command; POSITION before the first */
     double p[CN_MAX_JOINTS]; /* commanded position, rad or m */
     double v[CN_MAX_JOINTS]; /* commanded velocity, unit/s */
+    /* Of the joints, for the vector loop: range, velocity limit, and what is wanted: a velocity. */
+    double low[CN_MAX_JOINTS], high[CN_MAX_JOINTS], fastest[CN_MAX_JOINTS];
+    double wanted[CN_MAX_JOINTS];
 };
 
-static double clamp(double x, double low, double high)
+static inline double clamp(double x, double low, double high)
 {
     return x < low ? low : x > high ? high : x;
 }
@@ -43,6 +49,11 @@ cn_status cn_safety_create(const cn_arm_joint *joint, int joints, double ramp_s,
     safety->joints = joints;
     safety->ramp_s = ramp_s;
     safety->mode = CN_COMMAND_POSITION;
+    for (int j = 0; j < joints; j++) {
+        safety->low[j] = joint[j].position_low;
+        safety->high[j] = joint[j].position_high;
+        safety->fastest[j] = joint[j].velocity;
+    }
     *out = safety;
     return CN_OK;
 }
@@ -98,70 +109,60 @@ cn_status cn_safety_check(const cn_safety *safety, const cn_arm_command *wanted,
     return CN_OK;
 }
 
-static double smaller(double a, double b)
-{
-    return a < b ? a : b;
-}
-
 /* The fastest velocity, up to `fastest`, at which one step, and then braking by `slow` a step,
  * covers at most `distance`: with v = n slow + rest, dt (v + (v - slow) + ... + rest) = dt ((n + 1)
- * v - slow n (n + 1) / 2), which is no more than dt (v + v^2 / (2 slow)).
+ * v - slow n (n + 1) / 2).
  * @param slow  acceleration * dt_s */
-static double braking_velocity(double distance, double fastest, double slow, double dt_s)
+static inline double braking_velocity(double distance, double fastest, double slow, double dt_s)
 {
-    if (!(distance > 0))
-        return 0;
-    if (distance * slow > dt_s * fastest * (slow + fastest)) /* far: no need for a root */
-        return fastest;
-    const double steps = distance / (slow * dt_s);
-    const double n = floor((sqrt(1 + 8 * steps) - 1) / 2);
-    return smaller(fastest, distance / dt_s / (n + 1) + slow * n / 2);
+    const double now = distance > 0 ? distance / dt_s : 0; /* covers it in this step */
+    const double n = floor(0.5 * sqrt(1 + 8 * now / slow) - 0.5);
+    const double v = now / (n + 1) + 0.5 * slow * n;
+    return v < fastest ? v : fastest; /* also where it is far beyond counting */
 }
 
-/* The velocity of a joint for the next step: the wanted one, within reach and within the limits. */
-static double next_velocity(const cn_safety *safety, int j, double wanted, double slow, double dt_s)
+/* The velocity that brings every joint to its target and stops there. */
+CN_VECTOR_LOOPS static void approach(cn_safety *safety, const double *target, double dt_s)
 {
-    const cn_arm_joint *joint = &safety->joint[j];
-    const double p = safety->p[j], v = safety->v[j];
-    const double up = braking_velocity(joint->position_high - p, joint->velocity, slow, dt_s);
-    const double down = braking_velocity(p - joint->position_low, joint->velocity, slow, dt_s);
-    /* The range comes first. While p has moved by v alone, the bounds are always within reach. */
-    return clamp(clamp(wanted, v - slow, v + slow), -down, up);
+    for (int j = 0; j < safety->joints; j++) {
+        const double slow = safety->fastest[j] / safety->ramp_s * dt_s;
+        const double distance = clamp(target[j], safety->low[j], safety->high[j]) - safety->p[j];
+        const double speed = braking_velocity(fabs(distance), safety->fastest[j], slow, dt_s);
+        safety->wanted[j] = distance < 0 ? -speed : speed;
+    }
 }
 
-/* Where the step ends: within the range to the last bit; from outside it, never further out. */
-static double next_position(const cn_arm_joint *joint, double p, double step)
+/* The next velocity of every joint, the wanted one as far as it is within reach and the limits, and
+ * where the step ends: within the range to the last bit; from outside it, never further out. */
+CN_VECTOR_LOOPS static void move(cn_safety *safety, double dt_s)
 {
-    return clamp(p + step, p < joint->position_low ? p : joint->position_low,
-                 p > joint->position_high ? p : joint->position_high);
-}
-
-static double wanted_velocity(const cn_safety *safety, int j, const cn_arm_command *wanted,
-                              double slow, double dt_s)
-{
-    if (!wanted)
-        return 0;
-    if (wanted->mode == CN_COMMAND_VELOCITY)
-        return wanted->target[j];
-    const cn_arm_joint *joint = &safety->joint[j];
-    const double target = clamp(wanted->target[j], joint->position_low, joint->position_high);
-    const double distance = target - safety->p[j];
-    return copysign(braking_velocity(fabs(distance), joint->velocity, slow, dt_s), distance);
+    for (int j = 0; j < safety->joints; j++) {
+        const double p = safety->p[j], v = safety->v[j], fastest = safety->fastest[j];
+        const double low = safety->low[j], high = safety->high[j];
+        const double slow = fastest / safety->ramp_s * dt_s;
+        const double up = braking_velocity(high - p, fastest, slow, dt_s);
+        const double down = braking_velocity(p - low, fastest, slow, dt_s);
+        /* The range comes first. While p has moved by v alone, the bounds are always in reach. */
+        const double next = clamp(clamp(safety->wanted[j], v - slow, v + slow), -down, up);
+        safety->p[j] = clamp(p + next * dt_s, p < low ? p : low, p > high ? p : high);
+        safety->v[j] = next;
+    }
 }
 
 void cn_safety_next(cn_safety *safety, const cn_arm_command *wanted, double dt_s,
                     cn_arm_command *out)
 {
+    const size_t bytes = (size_t)safety->joints * sizeof(double);
     if (wanted)
         safety->mode = wanted->mode;
-    *out = (cn_arm_command){.mode = safety->mode, .joints = safety->joints};
-    for (int j = 0; j < safety->joints; j++) {
-        const cn_arm_joint *joint = &safety->joint[j];
-        const double slow = joint->velocity / safety->ramp_s * dt_s;
-        const double v =
-            next_velocity(safety, j, wanted_velocity(safety, j, wanted, slow, dt_s), slow, dt_s);
-        safety->p[j] = next_position(joint, safety->p[j], v * dt_s);
-        safety->v[j] = v;
-        out->target[j] = safety->mode == CN_COMMAND_VELOCITY ? v : safety->p[j];
-    }
+    if (!wanted)
+        memset(safety->wanted, 0, bytes);
+    else if (wanted->mode == CN_COMMAND_VELOCITY)
+        memcpy(safety->wanted, wanted->target, bytes);
+    else
+        approach(safety, wanted->target, dt_s);
+    move(safety, dt_s);
+    out->mode = safety->mode;
+    out->joints = safety->joints;
+    memcpy(out->target, safety->mode == CN_COMMAND_VELOCITY ? safety->v : safety->p, bytes);
 }

@@ -11,7 +11,9 @@ struct cn_servo {
     cn_arm_joint joint[CN_MAX_JOINTS];
     cn_safety *safety; /* NULL for efforts */
     double control_period_s, servo_period_s;
-    int ticks; /* of the servo in a control period */
+    int ticks;                    /* of the servo in a control period */
+    const cn_arm_command *wanted; /* of the period under way */
+    cn_arm_command limited;       /* of its present tick */
 };
 
 cn_status cn_servo_create(const cn_task *task, cn_twin *twin, cn_servo **out, cn_error *err)
@@ -51,16 +53,21 @@ void cn_servo_begin(cn_servo *s, const cn_arm_state *reading)
         cn_safety_begin(s->safety, reading);
 }
 
+/* What the arm is told at the next tick of the servo. */
+static const cn_arm_command *next_tick(void *ctx)
+{
+    cn_servo *s = ctx;
+    if (!s->safety)
+        return s->wanted;
+    cn_safety_next(s->safety, s->wanted, s->servo_period_s, &s->limited);
+    return &s->limited;
+}
+
 cn_status cn_servo_follow(cn_servo *s, const cn_arm_command *command, cn_arm_state *reading,
                           cn_error *err)
 {
-    cn_arm_command limited;
-    for (int tick = 0; tick < s->ticks; tick++) {
-        if (s->safety)
-            cn_safety_next(s->safety, command, s->servo_period_s, &limited);
-        cn_twin_command(s->twin, s->safety ? &limited : command);
-        CN_TRY(cn_twin_advance(s->twin, s->servo_period_s, err));
-    }
+    s->wanted = command;
+    CN_TRY(cn_twin_follow(s->twin, next_tick, s, s->ticks, s->servo_period_s, err));
     cn_twin_read(s->twin, reading);
     if (s->safety)
         cn_safety_measure(s->safety, reading, s->control_period_s);

@@ -211,19 +211,34 @@ cn_status cn_twin_place(cn_twin *twin, const cn_arm_state *state, cn_error *err)
 
 /* ---- Moving ---- */
 
+/* The targets of joints that there are. */
+static void copy_command(cn_arm_command *to, const cn_arm_command *from)
+{
+    to->mode = from->mode;
+    to->joints = from->joints;
+    for (int j = 0; j < from->joints && j < CN_MAX_JOINTS; j++)
+        to->target[j] = from->target[j];
+}
+
+static struct waiting *due_at(cn_twin *twin, int64_t step)
+{
+    return &twin->waiting[twin->delay ? step % (twin->delay + 1) : 0];
+}
+
 void cn_twin_command(cn_twin *twin, const cn_arm_command *command)
 {
-    const int64_t due = twin->steps + twin->delay;
     /* Of several between two physics steps the last counts. */
-    twin->waiting[due % (twin->delay + 1)] = (struct waiting){due, *command};
+    struct waiting *place = due_at(twin, twin->steps + twin->delay);
+    place->due = twin->steps + twin->delay;
+    copy_command(&place->command, command);
 }
 
 static void take_due_command(cn_twin *twin)
 {
-    const struct waiting *next = &twin->waiting[twin->steps % (twin->delay + 1)];
+    const struct waiting *next = due_at(twin, twin->steps);
     if (next->due != twin->steps)
         return;
-    twin->acting = next->command;
+    copy_command(&twin->acting, &next->command);
     /* What the actuators cannot follow is no command: the arm holds. */
     if (!cn_task_accepts(twin->task, twin->acting.mode) ||
         twin->acting.joints != twin->task->joints)
@@ -261,18 +276,25 @@ static void drive(cn_twin *twin)
 
 struct advance {
     cn_twin *twin;
-    int64_t steps;
+    cn_twin_next *next; /* NULL: no new commands */
+    void *next_ctx;
+    int ticks;
+    int64_t steps; /* of each tick */
 };
 
 static void run_steps(void *ctx)
 {
     const struct advance *a = ctx;
     cn_twin *twin = a->twin;
-    for (int64_t i = 0; i < a->steps; i++) {
-        take_due_command(twin);
-        drive(twin);
-        mj_step(twin->model, twin->data);
-        twin->steps++;
+    for (int tick = 0; tick < a->ticks; tick++) {
+        if (a->next)
+            cn_twin_command(twin, a->next(a->next_ctx));
+        for (int64_t i = 0; i < a->steps; i++) {
+            take_due_command(twin);
+            drive(twin);
+            mj_step(twin->model, twin->data);
+            twin->steps++;
+        }
     }
 }
 
@@ -283,7 +305,7 @@ static int left_out(const cn_twin *twin)
     return warning[mjWARN_CONTACTFULL].number + warning[mjWARN_CNSTRFULL].number;
 }
 
-cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
+static cn_status advance(struct advance *a, double seconds, cn_error *err)
 {
     static const struct {
         mjtWarning warning;
@@ -292,12 +314,13 @@ cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
                     {mjWARN_BADQVEL, "a joint velocity"},
                     {mjWARN_BADQACC, "a joint acceleration"},
                     {mjWARN_BADCTRL, "a control"}};
-    struct advance advance = {twin, llround(seconds / twin->model->opt.timestep)};
-    if (advance.steps < 1)
-        advance.steps = 1;
+    cn_twin *twin = a->twin;
+    a->steps = llround(seconds / twin->model->opt.timestep);
+    if (a->steps < 1)
+        a->steps = 1;
     twin->kinematics_old = !twin->task->tracked_as_stepped;
     const int left_out_before = left_out(twin);
-    CN_TRY(cn_mujoco_try(run_steps, &advance, err));
+    CN_TRY(cn_mujoco_try(run_steps, a, err));
     for (size_t i = 0; i < sizeof diverged / sizeof diverged[0]; i++)
         CN_FAIL_IF(twin->data->warning[diverged[i].warning].number > 0, CN_ERR_PHYSICS, err,
                    "%s: %s is not a usable number at %g s; a smaller timestep or softer actuators "
@@ -309,6 +332,18 @@ cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
         "model more with <size memory=\"...\"/>",
         twin->task->path, twin->data->time, (size_t)twin->model->narena);
     return CN_OK;
+}
+
+cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err)
+{
+    return advance(&(struct advance){.twin = twin, .ticks = 1}, seconds, err);
+}
+
+cn_status cn_twin_follow(cn_twin *twin, cn_twin_next *next, void *ctx, int ticks, double seconds,
+                         cn_error *err)
+{
+    struct advance a = {.twin = twin, .next = next, .next_ctx = ctx, .ticks = ticks};
+    return advance(&a, seconds, err);
 }
 
 /* ---- Sensing ---- */

@@ -39,6 +39,13 @@ void cn_twin_command(cn_twin *twin, const cn_arm_command *command);
  * memory holds no more. */
 cn_status cn_twin_advance(cn_twin *twin, double seconds, cn_error *err);
 
+/* The command of the next tick; borrowed until the one after. */
+typedef const cn_arm_command *cn_twin_next(void *ctx);
+
+/* `ticks` times: takes the next command and advances by `seconds`. @return as cn_twin_advance. */
+cn_status cn_twin_follow(cn_twin *twin, cn_twin_next *next, void *ctx, int ticks, double seconds,
+                         cn_error *err);
+
 /* Reads the sensors, gap included. */
 void cn_twin_read(cn_twin *twin, cn_arm_state *out);
 
