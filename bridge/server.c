@@ -407,13 +407,16 @@ static cn_status run_lockstep(cn_server *server, const atomic_bool *stop, cn_err
     return CN_OK;
 }
 
-static cn_status real_time_tick(cn_server *server, uint64_t tick, cn_error *err)
+/* @param frames  frame times passed since the tick before. More than one: the machine was too slow;
+ *                those in between get no frame, but their numbers, so that whoever listens knows */
+static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *err)
 {
     bool any = true;
     for (int i = 0; i < REQUESTS_A_TICK && any; i++)
         CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
     CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
-    if (tick % (uint64_t)server->ticks_per_frame == 0) {
+    if (frames > 0) {
+        server->frame.sequence += frames - 1;
         CN_TRY(take_frame(server, err));
         publish_frame(server);
     }
@@ -422,31 +425,36 @@ static cn_status real_time_tick(cn_server *server, uint64_t tick, cn_error *err)
 }
 
 /* Sleeps until the next tick is due. One that is late is counted, and periods that have gone by are
- * skipped, not caught up with: a burst of commands would be worse than a pause. */
-static void sleep_to_next(cn_server *server, int64_t *deadline)
+ * skipped, not caught up with: a burst of commands would be worse than a pause.
+ * @return servo periods from the tick before to this one, 1 or more */
+static uint64_t sleep_to_next(cn_server *server, int64_t *deadline)
 {
     *deadline += server->servo_period_ns;
     const int64_t late = cn_clock_now() - *deadline;
-    if (late > 0) {
-        server->deadline_misses++;
-        *deadline += (late / server->servo_period_ns + 1) * server->servo_period_ns;
-    }
+    const int64_t skipped = late > 0 ? late / server->servo_period_ns + 1 : 0;
+    server->deadline_misses += skipped > 0;
+    *deadline += skipped * server->servo_period_ns;
     cn_clock_sleep_until(*deadline);
+    return 1 + (uint64_t)skipped;
 }
 
 /* Stops the arm smoothly, also after a failure: a plant that cannot be read may still be commanded.
  */
 static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_error *err)
 {
+    const uint64_t ticks_per_frame = (uint64_t)server->ticks_per_frame;
     int64_t deadline = cn_clock_now();
     cn_status status = CN_OK;
-    for (uint64_t tick = 0; status == CN_OK && !atomic_load(stop); tick++) {
-        status = real_time_tick(server, tick, err);
-        sleep_to_next(server, &deadline);
+    uint64_t tick = 0, frames = 1;
+    while (status == CN_OK && !atomic_load(stop)) {
+        status = real_time_tick(server, frames, err);
+        const uint64_t next = tick + sleep_to_next(server, &deadline);
+        frames = next / ticks_per_frame - tick / ticks_per_frame;
+        tick = next;
     }
     const int braking = (int)ceil(CN_SAFETY_RAMP_S / server->servo_period_s) + 1;
     cn_status braked = CN_OK;
-    for (int tick = 0; braked == CN_OK && tick < braking; tick++) {
+    for (int i = 0; braked == CN_OK && i < braking; i++) {
         braked = servo_tick(server, NULL, status == CN_OK ? err : NULL);
         sleep_to_next(server, &deadline);
     }

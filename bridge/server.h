@@ -22,7 +22,7 @@ typedef struct cn_server_config {
 } cn_server_config;
 
 typedef struct cn_server_stats {
-    uint64_t frames;
+    uint64_t frames; /* the last one's number: those that were skipped count */
     uint64_t commands_applied;
     uint64_t commands_refused;
     uint64_t deadline_misses;

@@ -16,7 +16,7 @@ typedef struct cli_update {
 
 /* 20 inputs, two hidden layers of `width` tanh units, 7 actions; 64 x 64 steps, one epoch.
  * @param columns  1, or 2: the first is frozen and its hidden layers come with the rollout
- * @param lateral  of the second column; adapters have width / 4 units
+ * @param lateral  of the second column; adapters have the default number of units
  * @param out      owned; cli_update_destroy, also after a failure */
 cn_status cli_update_create(int columns, int width, cn_lateral lateral, cli_update *out,
                             cn_error *err);

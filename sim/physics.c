@@ -46,7 +46,7 @@ static void draw_controls(cn_physics *p)
     for (int j = 0; j < p->task->spec.action_size; j++) {
         const cn_joint *joint = &p->task->joint[j];
         const double u = cn_rng_range(p->rng, -CONTROL_SPAN, CONTROL_SPAN);
-        double target = u; /* of an effort */
+        double target = u * joint->action_scale; /* of an effort */
         if (joint->drive == CN_DRIVE_POSITION)
             target = joint->home + u;
         else if (joint->drive == CN_DRIVE_VELOCITY)
