@@ -113,16 +113,22 @@ static cn_status read_demos(const adapt_options *o, const cn_train_config *confi
     return CN_OK;
 }
 
-/* Learns, with or without demonstrations. */
+/* Learns, with or without demonstrations; *policy becomes what the run leaves behind. @param path
+ * out: its file */
 static cn_status learn(const adapt_options *o, const cn_train_config *config, cli_place *place,
                        cn_policy **policy, const cn_replay *demos, cn_train_report *run,
-                       cn_error *err)
+                       char path[CN_PATH], cn_error *err)
 {
     cli_learning learning = o->learning;
     learning.demos = demos;
     CN_TRY(prepare(o, config, place->task, policy, err));
-    return cli_learning_run(&learning, config, *policy, cli_place_make_env, place,
-                            place->link ? 1 : (int)learning.threads, run, err);
+    CN_TRY(cli_learning_run(&learning, config, *policy, cli_place_make_env, place,
+                            place->link ? 1 : (int)learning.threads, run, err));
+    cli_learning_result(&learning, run, path);
+    if (run->best_steps == 0)
+        return CN_OK;
+    cn_policy_destroy(policy);
+    return cn_policy_load(path, policy, err);
 }
 
 static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **policy,
@@ -153,12 +159,11 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
     CN_TRY_CLEANUP(cli_measure_run(&measure, &before, err));
     printf("before:\n");
     cli_measure_print(&before);
-    CN_TRY_CLEANUP(learn(o, &config, place, policy, demos, &run, err));
+    CN_TRY_CLEANUP(learn(o, &config, place, policy, demos, &run, path, err));
     measure.policy = *policy;
     measure.column = cn_policy_columns(*policy) - 1;
     if (run.end != CN_TRAIN_STOPPED)
         CN_TRY_CLEANUP(cli_measure_run(&measure, &after, err));
-    snprintf(path, sizeof path, "%s/last.safetensors", o->learning.out);
     report(o, &run, *policy, path, &before, &after);
 cleanup:
     cn_replay_destroy(&demos);

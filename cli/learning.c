@@ -169,3 +169,10 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
     cli_progress_end();
     return status;
 }
+
+void cli_learning_result(const cli_learning *options, const cn_train_report *run,
+                         char path[CN_PATH])
+{
+    snprintf(path, CN_PATH, "%s/%s", options->out,
+             run->best_steps > 0 ? "best.safetensors" : "last.safetensors");
+}

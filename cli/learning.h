@@ -52,4 +52,9 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
                            cn_policy *policy, cn_make_env *make_env, void *make_env_ctx,
                            int threads, cn_train_report *run, cn_error *err);
 
+/* The file of the policy that a run leaves behind: the best one, or the last where none was
+ * evaluated. */
+void cli_learning_result(const cli_learning *options, const cn_train_report *run,
+                         char path[CN_PATH]);
+
 #endif

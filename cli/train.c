@@ -151,8 +151,7 @@ static cn_status train(cli_learning *options, const char *task, cn_error *err)
                                     (int)options->threads, &run, err));
     if (cn_peers_rank(cli_ranks()) > 0)
         goto cleanup;
-    snprintf(path, sizeof path, "%s/%s", options->out,
-             run.best_steps > 0 ? "best.safetensors" : "last.safetensors");
+    cli_learning_result(options, &run, path);
     CN_TRY_CLEANUP(judge(options, &run, &place, path, &result, err));
     report(options, &run, task, path, &result);
 cleanup:

@@ -255,6 +255,18 @@ cn_normalizer *cn_policy_normalizer(cn_policy *p, int column)
     return &p->normalizer[column];
 }
 
+/* Column k has learned something, and saw nothing scaled. */
+static bool learned_unscaled(const cn_policy *p, int k)
+{
+    return p->column[k].steps > 0 && p->normalizer[k].count == 0.0;
+}
+
+bool cn_policy_unscaled(const cn_policy *p, int column)
+{
+    const bool unseen = p->normalizer[column].count == 0.0;
+    return learned_unscaled(p, column) || (unseen && column > 0 && learned_unscaled(p, column - 1));
+}
+
 cn_params *cn_policy_params(cn_policy *p)
 {
     return p->params;

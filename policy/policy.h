@@ -70,6 +70,10 @@ const cn_env_spec *cn_policy_spec(const cn_policy *policy);
 int cn_policy_columns(const cn_policy *policy);
 cn_policy_column *cn_policy_column_at(cn_policy *policy, int column);
 cn_normalizer *cn_policy_normalizer(cn_policy *policy, int column);
+
+/* Whether the column learned, or begins as a column that learned, from observations as they are:
+ * to scale its inputs now would destroy what it knows. */
+bool cn_policy_unscaled(const cn_policy *policy, int column);
 cn_params *cn_policy_params(cn_policy *policy);
 const cn_net *cn_policy_actor(const cn_policy *policy);
 const cn_net *cn_policy_critic(const cn_policy *policy);

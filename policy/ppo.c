@@ -40,6 +40,7 @@ struct cn_ppo {
     int envs;      /* N */
     int rows;      /* N T */
     int minibatch; /* M */
+    bool fits;     /* the column's normaliser takes in what it sees */
     int shards;
     shard shard[CN_SHARDS];
     float **grads;     /* [shards] */
@@ -124,6 +125,23 @@ static cn_status create_shards(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
     return CN_OK;
 }
 
+/* Whether a learning rate can follow the KL with these settings. */
+static cn_status check_kl_target(const cn_train_config *config, cn_error *err)
+{
+    if (config->kl_target == 0.0)
+        return CN_OK;
+    CN_FAIL_IF(config->epochs * config->minibatches == 1, CN_ERR_ARGUMENT, err,
+               "kl_target is %g, but with epochs 1 and minibatches 1 no step of an update sees a "
+               "KL: raise either, or set kl_target to 0",
+               config->kl_target);
+    CN_FAIL_IF(config->learning_rate < RATE_LOW || config->learning_rate > RATE_HIGH,
+               CN_ERR_ARGUMENT, err,
+               "kl_target is %g, and keeps the learning rate within %g to %g, but learning_rate is "
+               "%g: begin inside, or set kl_target to 0",
+               config->kl_target, RATE_LOW, RATE_HIGH, config->learning_rate);
+    return CN_OK;
+}
+
 cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_rollout *r, uint64_t seed, cn_pool *pool, cn_ppo **out,
                         cn_error *err)
@@ -133,6 +151,7 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
     CN_FAIL_IF(config->minibatches > rows, CN_ERR_ARGUMENT, err,
                "%ld minibatches of %d rows; envs x rollout_steps must be at least minibatches",
                config->minibatches, rows);
+    CN_TRY(check_kl_target(config, err));
     cn_ppo *ppo = calloc(1, sizeof *ppo);
     CN_FAIL_IF(!ppo, CN_ERR_MEMORY, err, "no memory for PPO");
     cn_status status = CN_OK;
@@ -146,6 +165,7 @@ cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *co
         .envs = r->N,
         .rows = rows,
         .minibatch = rows / (int)config->minibatches,
+        .fits = config->normalize_observation && !cn_policy_unscaled(policy, column),
     };
     ppo->order = calloc((size_t)rows, sizeof *ppo->order);
     ppo->advantage = calloc((size_t)rows, sizeof *ppo->advantage);
@@ -420,7 +440,7 @@ static cn_status learn_minibatch(cn_ppo *ppo, cn_ppo_stats *stats, cn_error *err
 /* What the normaliser learns is what the column sees, before normalisation. */
 static cn_status update_normalizer(cn_ppo *ppo, const cn_rollout *r, cn_error *err)
 {
-    if (!ppo->config.normalize_observation)
+    if (!ppo->fits)
         return CN_OK;
     cn_normalizer *all = cn_policy_normalizer(ppo->policy, ppo->column);
     cn_normalizer *n = ppo->exchange ? &ppo->seen : all;
@@ -471,7 +491,7 @@ static void follow_kl(cn_ppo *ppo, double kl)
         return;
     if (kl > 2.0 * target)
         ppo->adam.learning_rate = (float)fmax(rate / RATE_FACTOR, RATE_LOW);
-    else if (kl < 0.5 * target)
+    else if (kl > 0.0 && kl < 0.5 * target) /* 0: it did not move at all */
         ppo->adam.learning_rate = (float)fmin(rate * RATE_FACTOR, RATE_HIGH);
 }
 

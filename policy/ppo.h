@@ -32,7 +32,8 @@ typedef struct cn_ppo_stats {
 /* @param policy   borrowed; `column` is trained, its earlier columns should be frozen
  * @param config   copied
  * @param rollout  sizes only
- * @return CN_ERR_ARGUMENT (more minibatches than rows), CN_ERR_MEMORY. */
+ * @return CN_ERR_ARGUMENT (more minibatches than rows, or a kl_target that the learning rate cannot
+ *         follow), CN_ERR_MEMORY. */
 cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_rollout *rollout, uint64_t seed, cn_pool *pool, cn_ppo **out,
                         cn_error *err);
@@ -49,7 +50,8 @@ cn_status cn_ppo_join(cn_ppo *ppo, cn_peers *peers, cn_error *err);
 cn_status cn_ppo_check(cn_ppo *ppo, cn_error *err);
 
 /* Learns from a rollout: scales rewards, computes advantages, takes epochs x minibatches Adam
- * steps, and then takes the rollout's observations into the column's normaliser. Allocates nothing.
+ * steps, and then takes the rollout's observations into the column's normaliser, unless the column
+ * is cn_policy_unscaled. Allocates nothing.
  * After an epoch whose mean KL is above kl_stop the update takes no more steps. With kl_target the
  * learning rate is divided by 1.5 after an update whose last epoch had more than twice that KL, and
  * multiplied by 1.5 after one with less than half, within 1e-5 to 1e-2, as in rsl_rl (its

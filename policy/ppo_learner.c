@@ -57,11 +57,12 @@ static cn_status iterate(cn_learner *learner, double progress, cn_learner_step *
 {
     ppo_learner *l = (ppo_learner *)learner;
     const cn_rollout *rollout = cn_collector_rollout(l->collector);
-    *step = (cn_learner_step){.steps = (int64_t)rollout->N * rollout->T};
+    *step = (cn_learner_step){0};
     const int64_t began = cn_clock_now();
     const cn_status collecting = cn_collector_run(l->collector, &step->episodes, err);
     CN_TRY(cn_peers_agree(l->peers, collecting, err));
     const int64_t collected = cn_clock_now();
+    step->steps = (int64_t)rollout->N * rollout->T;
     CN_TRY(cn_ppo_update(l->ppo, rollout, progress, &l->stats, err));
     const int64_t updated = cn_clock_now();
     split_time(l, (double)(collected - began) / (double)CN_NS_PER_S,

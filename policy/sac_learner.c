@@ -229,7 +229,8 @@ cn_status cn_sac_learner_create(const cn_learner_setup *setup, cn_learner **out,
                cn_peers_size(setup->peers));
     sac_learner *l = calloc(1, sizeof *l);
     CN_FAIL_IF(!l, CN_ERR_MEMORY, err, "no memory for SAC");
-    const bool seen = cn_policy_normalizer(setup->policy, setup->column)->count > 0.0;
+    const bool fitted = cn_policy_normalizer(setup->policy, setup->column)->count > 0.0 ||
+                        cn_policy_unscaled(setup->policy, setup->column);
     *l = (sac_learner){
         .learner = {.iterate = iterate,
                     .metrics = metrics,
@@ -244,7 +245,7 @@ cn_status cn_sac_learner_create(const cn_learner_setup *setup, cn_learner **out,
         .demos = setup->demos,
         .stats = {NAN, NAN, NAN, NAN, NAN},
         .fresh = setup->column == 0 && cn_policy_column_at(setup->policy, 0)->steps == 0,
-        .fitting = setup->config->normalize_observation && !seen,
+        .fitting = setup->config->normalize_observation && !fitted,
     };
     cn_learner *learner = &l->learner;
     const cn_status status = create_parts(l, setup, err);

@@ -8,7 +8,9 @@
  *
  * Observations are normalised with statistics of those first steps (and of the demos), which then
  * stand: a transition that is replayed later must mean what it meant, to the critics' targets above
- * all. A column that brings statistics keeps them. */
+ * all. A column that brings statistics keeps them, and one that learned without any goes on
+ * without.
+ */
 #ifndef CN_POLICY_SAC_LEARNER_H
 #define CN_POLICY_SAC_LEARNER_H
 

@@ -75,6 +75,11 @@ static void path_of(const run *r, const char *name, char path[CN_PATH])
     snprintf(path, CN_PATH, "%s/%s", r->job->folder, name);
 }
 
+static void sign(cn_policy *policy, int column, const char *why)
+{
+    snprintf(cn_policy_column_at(policy, column)->ended, CN_NAME, "%s", why);
+}
+
 static cn_status save(const run *r, const char *name, cn_error *err)
 {
     char path[CN_PATH];
@@ -224,7 +229,6 @@ static void note(const run *r, cn_train_progress *p, double seconds)
 {
     const cn_episode_totals *ended = &p->last.episodes;
     const double n = (double)ended->episodes;
-    p->steps += p->last.steps;
     p->steps_per_second = (double)p->last.steps / seconds;
     p->episodes = ended->episodes;
     p->return_mean = ended->episodes ? ended->return_sum / n : NAN;
@@ -262,11 +266,13 @@ static cn_status leave(run *r, cn_train_progress *p, cn_error *err)
 static cn_status iterate(run *r, cn_train_progress *p, int64_t start_ns, cn_error *err)
 {
     const int64_t began = cn_clock_now();
-    CN_TRY(
-        r->learner->iterate(r->learner, (double)p->steps / (double)p->total_steps, &p->last, err));
+    const double progress = (double)p->steps / (double)p->total_steps;
+    const cn_status status = r->learner->iterate(r->learner, progress, &p->last, err);
+    p->steps += p->last.steps;
+    cn_policy_column_at(r->job->policy, r->column)->steps += p->last.steps;
+    CN_TRY(status);
     note(r, p, (double)(cn_clock_now() - began) / (double)CN_NS_PER_S);
     note_recent(r, &p->last.episodes);
-    cn_policy_column_at(r->job->policy, r->column)->steps += p->last.steps;
     CN_TRY(evaluate(r, p, err));
     p->seconds = r->seconds_before + (double)(cn_clock_now() - start_ns) / (double)CN_NS_PER_S;
     CN_TRY(cn_peers_agree(r->job->peers, leave(r, p, err), err));
@@ -308,11 +314,6 @@ static void say_why(cn_train_report *report)
         snprintf(report->why, sizeof report->why, "%s", words[report->end]);
 }
 
-static void sign(cn_policy *policy, int column, const char *why)
-{
-    snprintf(cn_policy_column_at(policy, column)->ended, CN_NAME, "%s", why);
-}
-
 /* Saves the last policy and has both of them say why the run ended. */
 static cn_status finish(const run *r, cn_error *err)
 {
@@ -331,6 +332,35 @@ static cn_status finish(const run *r, cn_error *err)
     return status;
 }
 
+static bool is_finite(cn_params *params)
+{
+    const float *value = cn_params_values(params);
+    for (size_t i = 0; i < cn_params_count(params); i++)
+        if (!isfinite(value[i]))
+            return false;
+    return true;
+}
+
+/* Saves what was learned before a failure, and says where: on a robot nothing else has been saved.
+ * Not a policy that is not to be used, nor one that differs between ranks.
+ * @param steps  of this part of the run */
+static cn_status rescue(const run *r, int64_t steps, cn_status failure, cn_error *err)
+{
+    char path[CN_PATH], why[CN_NAME];
+    cn_error unsaved = {0};
+    if (steps == 0 || failure == CN_ERR_PHYSICS || failure == CN_ERR_CHECKSUM ||
+        !is_finite(cn_policy_params(r->job->policy)))
+        return failure;
+    path_of(r, "last.safetensors", path);
+    snprintf(why, sizeof why, "failed: %s", cn_status_words(failure));
+    sign(r->job->policy, r->column, why);
+    if (save(r, "last.safetensors", &unsaved) != CN_OK)
+        return cn_error_prefix(err, failure, "after %lld steps, which are lost (%s)",
+                               (long long)steps, unsaved.message);
+    return cn_error_prefix(err, failure, "after %lld steps (what was learned is in %s)",
+                           (long long)steps, path);
+}
+
 static cn_status train(run *r, cn_error *err)
 {
     const int64_t start_ns = cn_clock_now();
@@ -347,10 +377,13 @@ static cn_status train(run *r, cn_error *err)
     sign(r->job->policy, r->column, "");
     r->report->steps = p.steps;
     r->report->seconds = r->seconds_before;
+    const int64_t before = p.steps;
     bool over;
     CN_TRY(is_over(r, &p, &over, err));
     while (!over) {
-        CN_TRY(iterate(r, &p, start_ns, err));
+        const cn_status status = iterate(r, &p, start_ns, err);
+        if (status != CN_OK)
+            return rescue(r, p.steps - before, status, err);
         r->report->steps = p.steps;
         r->report->seconds = p.seconds;
         CN_TRY(is_over(r, &p, &over, err));

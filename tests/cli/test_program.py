@@ -295,6 +295,15 @@ def test_json_of_inspection():
     assert task["observations"] == {"joints": 18, "target": 3} and task["step_limit"] == 50
 
 
+def test_adapting_measures_and_names_its_best():
+    result = run_json("adapt", "adapt", trained(), "--task", REACH, "--out", "new", "--steps", 1024,
+                      "--episodes", 4, "--seed", 7, "--set", "evaluate_every=512", "--set",
+                      "evaluate_episodes=2")
+    assert result["policy"] == "new/best.safetensors" and result["columns"] == 2, result
+    best = run_json("eval", "eval", result["policy"], "--task", REACH, "--episodes", 4, "--seed", 7)
+    assert best["return_mean"] == result["return_after"], (best, result)
+
+
 def test_methods_of_adaptation():
     policy = trained()
     sizes = {}

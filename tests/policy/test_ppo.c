@@ -195,6 +195,21 @@ static void test_update_feeds_the_normaliser(void)
     setting_destroy(&s);
 }
 
+/* A column that learned from observations as they are goes on with them. */
+static void test_unscaled_inputs_stay_unscaled(void)
+{
+    setting s;
+    cn_train_config config = small_config();
+    setting_create(&s, 1, config, 1, 1);
+    cn_policy_column_at(s.policy, 0)->steps = 1000;
+    cn_ppo_destroy(&s.ppo);
+    CN_ASSERT_OK(cn_ppo_create(s.policy, 0, &config, cn_collector_rollout(s.collector), 1, s.pool,
+                               &s.ppo, &err));
+    iterate(&s, 0.0);
+    CU_ASSERT_EQUAL(cn_policy_normalizer(s.policy, 0)->count, 0.0);
+    setting_destroy(&s);
+}
+
 /* Before the first step the new policy is the old one: ratios 1, so that the first minibatch has no
  * divergence; the entropy is that of two Gaussians. */
 static void test_stats_of_one_minibatch(void)
@@ -347,6 +362,31 @@ static void test_learning_rate_follows_the_kl(void)
     }
 }
 
+static void kl_target_refused(cn_train_config config, const char *words)
+{
+    setting s;
+    cn_ppo *ppo = NULL;
+    setting_create(&s, 1, small_config(), 1, 1);
+    config.kl_target = 0.01;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, words,
+                    cn_ppo_create(s.policy, 0, &config, cn_collector_rollout(s.collector), 1,
+                                  s.pool, &ppo, &err));
+    CU_ASSERT_PTR_NULL(ppo);
+    setting_destroy(&s);
+}
+
+static void test_kl_target_that_cannot_be_followed(void)
+{
+    cn_train_config config = small_config();
+    config.epochs = config.minibatches = 1;
+    kl_target_refused(config, "kl_target is 0.01, but with epochs 1 and minibatches 1");
+    config = small_config();
+    config.learning_rate = 0.02;
+    kl_target_refused(config, "within 1e-05 to 0.01, but learning_rate is 0.02");
+    config.learning_rate = 9e-6;
+    kl_target_refused(config, "within 1e-05 to 0.01, but learning_rate is 9e-06");
+}
+
 /* A second learner on the same policy starts with fresh moments: Adam counts its steps from 0. */
 static void test_a_new_learner_has_fresh_moments(void)
 {
@@ -419,8 +459,9 @@ static void test_loss_that_is_not_finite(void)
 
 CN_TEST_MAIN("policy.ppo", T(test_gae_is_its_definition), T(test_gae_by_hand),
              T(test_gae_clips_scaled_rewards), T(test_update_moves_only_the_last_column),
-             T(test_update_feeds_the_normaliser), T(test_stats_of_one_minibatch),
-             T(test_reward_scale), T(test_learning_rate_is_annealed), T(test_schedules),
-             T(test_kl_stop), T(test_learning_rate_follows_the_kl),
+             T(test_update_feeds_the_normaliser), T(test_unscaled_inputs_stay_unscaled),
+             T(test_stats_of_one_minibatch), T(test_reward_scale),
+             T(test_learning_rate_is_annealed), T(test_schedules), T(test_kl_stop),
+             T(test_learning_rate_follows_the_kl), T(test_kl_target_that_cannot_be_followed),
              T(test_a_new_learner_has_fresh_moments), T(test_threads_do_not_change_bits),
              T(test_too_many_minibatches), T(test_loss_that_is_not_finite))

@@ -165,6 +165,37 @@ static void test_state_std_changes_no_action(void)
     cn_policy_destroy(&policy);
 }
 
+/* A column that learned from observations as they are, and one that grew as it is, go on with
+ * them; one that has learned nothing is fitted. */
+static void test_unscaled_inputs_stay_unscaled(void)
+{
+    for (int grown = 0; grown < 2; grown++) {
+        run r = {.config = sac_config()};
+        const cn_policy_column column = point_column(CN_LATERAL_LINEAR);
+        cn_rng rng = cn_rng_make(12, 0);
+        cn_policy *policy = fresh_policy(CN_BOUND_CLIP);
+        r.config.steps = 512;
+        r.config.normalize_observation = false;
+        train_whole(&r, policy);
+        cn_policy_freeze(policy, 0);
+        if (grown)
+            CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+        else
+            cn_policy_thaw(policy, 0);
+        r.config.normalize_observation = true;
+        train_whole(&r, policy);
+        CU_ASSERT_EQUAL(cn_policy_normalizer(policy, grown)->count, 0.0);
+        CU_ASSERT_TRUE(cn_policy_unscaled(policy, grown));
+        cn_policy_destroy(&policy);
+    }
+    run r = {.config = sac_config()};
+    cn_policy *policy = fresh_policy(CN_BOUND_CLIP);
+    r.config.steps = 512;
+    train_whole(&r, policy);
+    CU_ASSERT_EQUAL(cn_policy_normalizer(policy, 0)->count, 256.0);
+    cn_policy_destroy(&policy);
+}
+
 /* ---- The same bits ---- */
 
 static uint64_t checksum_after(int threads, const cn_replay *demos)
@@ -390,6 +421,7 @@ static void test_loss_that_is_not_finite(void)
 
 CN_TEST_MAIN("policy.sac", T(test_learns_squashed), T(test_learns_clipped_and_without_layer_norm),
              T(test_learns_beside_a_frozen_column), T(test_state_std_changes_no_action),
-             T(test_threads_do_not_change_bits), T(test_resumed_run_ends_with_the_same_bits),
-             T(test_only_termination_ends_the_value), T(test_temperature_finds_the_target_entropy),
-             T(test_demos_are_half_of_a_batch), T(test_refusals), T(test_loss_that_is_not_finite))
+             T(test_unscaled_inputs_stay_unscaled), T(test_threads_do_not_change_bits),
+             T(test_resumed_run_ends_with_the_same_bits), T(test_only_termination_ends_the_value),
+             T(test_temperature_finds_the_target_entropy), T(test_demos_are_half_of_a_batch),
+             T(test_refusals), T(test_loss_that_is_not_finite))

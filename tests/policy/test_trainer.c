@@ -396,11 +396,43 @@ static void check_failure(point_world world, cn_status code, const char *words)
 
 static void test_environment_that_fails(void)
 {
-    check_failure((point_world){.fails = 5, .fail_at = 100}, CN_ERR_TIMEOUT,
-                  "point 5 broke at step 100");
+    check_failure((point_world){.fails = 5, .fail_at = 60}, CN_ERR_TIMEOUT,
+                  "point 5 broke at step 60"); /* in the first rollout: nothing was learned */
     check_failure((point_world){.refuse_at = 7}, CN_ERR_REFUSED, "no point number 7");
     check_failure((point_world){.arm = "jaco"}, CN_ERR_MISMATCH,
                   "the policy is for the arm 'point', this is the arm 'jaco'");
+}
+
+/* What was learned before an environment fails, in its third rollout, is saved, and the message
+ * says where. */
+static void check_rescue(cn_algorithm algorithm, int64_t steps)
+{
+    folder = folder_create();
+    point_world world = {.fails = 5, .fail_at = 150};
+    cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
+    cn_train_config config = point_config();
+    config.algorithm = algorithm;
+    config.learning_starts = 256;
+    config.updates_per_step = 0.01;
+    const cn_train_job job = job_of(policy, &config, &world);
+    const uint64_t before = cn_policy_checksum(policy, 1);
+    cn_train_report report;
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "point 5 broke at step 150", cn_train(&job, &report, &err));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, folder_path(&folder, "last.safetensors")));
+    cn_policy *last = load("last.safetensors");
+    CU_ASSERT_NOT_EQUAL(cn_policy_checksum(last, 1), before);
+    CU_ASSERT_EQUAL(cn_policy_checksum(last, 1), cn_policy_checksum(policy, 1));
+    CU_ASSERT_EQUAL(cn_policy_column_at(last, 1)->steps, steps);
+    CU_ASSERT_STRING_EQUAL(cn_policy_column_at(last, 1)->ended, "failed: timed out");
+    cn_policy_destroy(&last);
+    cn_policy_destroy(&policy);
+    folder_destroy(&folder);
+}
+
+static void test_a_failure_keeps_what_was_learned(void)
+{
+    check_rescue(CN_PPO, 2 * 16 * 64);
+    check_rescue(CN_SAC, 149 * 16); /* it learns after every step */
 }
 
 static void test_loss_that_is_not_finite(void)
@@ -465,5 +497,6 @@ CN_TEST_MAIN("policy.trainer", T(test_learns_to_reach), T(test_frozen_columns_su
              T(test_best_without_success), T(test_no_evaluations), T(test_stop_saves_and_returns),
              T(test_ends_with_success), T(test_ends_without_improvement),
              T(test_ends_that_could_not_come_are_refused), T(test_environment_that_fails),
-             T(test_loss_that_is_not_finite), T(test_folder_that_cannot_be_written),
-             T(test_file_that_cannot_be_replaced), T(test_refuses_what_cannot_be_run))
+             T(test_a_failure_keeps_what_was_learned), T(test_loss_that_is_not_finite),
+             T(test_folder_that_cannot_be_written), T(test_file_that_cannot_be_replaced),
+             T(test_refuses_what_cannot_be_run))
