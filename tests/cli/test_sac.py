@@ -2,8 +2,8 @@
 
 Usage: test_sac.py BUILD_FOLDER
 """
-from program import (FAILED, GAP, JACO, REACH, USAGE, Robot, finish, main, run, run_json, said,
-                     scaled, start, trained)
+from program import (FAILED, GAP, JACO, REACH, USAGE, Robot, content, finish, main, run, run_json,
+                     said, scaled, start, trained)
 
 STEPS = scaled(1200, 600)
 SMALL = ["--set", "envs=2", "--set", "rollout_steps=50", "--set", "learning_starts=200", "--set",
@@ -11,11 +11,6 @@ SMALL = ["--set", "envs=2", "--set", "rollout_steps=50", "--set", "learning_star
 SAC = ["--algorithm", "sac", "--steps", STEPS, *SMALL]
 EPISODES = 4
 CONTROL_S = 4.0
-
-
-def content(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def test_training_repeats_and_resumes_to_the_bit():

@@ -15,7 +15,7 @@ import subprocess
 import termios
 import time
 
-from program import DONE, PATIENCE_S, PROGRAM, REACH, environment, main, run, trained
+from program import DONE, PATIENCE_S, PROGRAM, REACH, begin, environment, main, run, trained
 
 SETTINGS = ["--set", "envs=16", "--set", "rollout_steps=32", "--set", "checkpoint_every=1000",
             "--set", "evaluate_every=2000", "--set", "evaluate_episodes=4"]
@@ -66,9 +66,9 @@ class Terminal:
     def __init__(self, *arguments, columns=80):
         self.master, slave = pty.openpty()
         self.set_size(columns)
-        self.process = subprocess.Popen(
+        self.process = begin(
             [PROGRAM, *map(str, arguments)], env={**environment(), "TERM": "xterm"}, stdin=slave,
-            stdout=slave, stderr=slave, start_new_session=True,
+            stdout=slave, stderr=slave,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         os.close(slave)
         self.screen, self.text, self.fed = Screen(), "", 0
