@@ -15,7 +15,8 @@
 #include "policy/safety.h"
 #include "tests/test.h"
 
-#define ARM_LAG_S 0.02
+#define ARM_LAG_S   0.02
+#define PATIENCE_MS 60000 /* nothing takes this long, even on a busy machine */
 /* Velocities are differences of positions divided by the servo period, 2 ms: rounding of 1e-16
  * becomes 1e-13, in accelerations 1e-10. */
 #define ARM_VELOCITY_TOLERANCE     1e-9
@@ -185,6 +186,14 @@ static inline void robot_start(robot *r, bool lockstep, double period_s)
     robot_start_at(r, endpoint, lockstep, period_s);
 }
 
+/* Waits until the server has commanded the arm so many times more: time as the server has it. */
+static inline void robot_wait(const robot *r, uint64_t commands)
+{
+    const uint64_t until = atomic_load(&r->arm.commands) + commands;
+    while (atomic_load(&r->arm.commands) < until)
+        cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 1000);
+}
+
 /* Ends the thread; the server's statistics can be read until robot_free. */
 static inline void robot_stop(robot *r)
 {
@@ -214,7 +223,7 @@ static inline cn_link *robot_link(const robot *r)
 {
     cn_error err = {0};
     cn_link *link = NULL;
-    CN_ASSERT_OK(cn_link_connect(r->endpoint, 5000, &link, &err));
+    CN_ASSERT_OK(cn_link_connect(r->endpoint, PATIENCE_MS, &link, &err));
     return link;
 }
 
@@ -227,6 +236,7 @@ static inline cn_arm_command robot_command(cn_command_mode mode, double a, doubl
 
 typedef struct fake_task {
     double commanded[3];
+    double first_s, last_s; /* when the arm's state was read */
     int steps, step_limit;
     uint64_t begun, continued;
 } fake_task;
@@ -242,6 +252,7 @@ static inline void fake_begin(void *self, const cn_arm_state *first, float *obse
 {
     fake_task *task = self;
     memcpy(task->commanded, first->position, sizeof task->commanded);
+    task->first_s = task->last_s = first->time_s;
     task->steps = 0;
     task->begun++;
     fake_fill(first, observation);
@@ -270,6 +281,7 @@ static inline void fake_observe(void *self, const cn_arm_state *reading, cn_env_
 {
     fake_task *task = self;
     const double away = fabs(reading->position[0] - reading->point[0][0]);
+    task->last_s = reading->time_s;
     task->steps++;
     *step = (cn_env_step){
         .reward = (float)-away,

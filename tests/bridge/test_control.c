@@ -3,7 +3,9 @@
 #include "bridge/episode.h"
 #include "tests/bridge/robot.h"
 
-#define PERIOD_S 0.02
+#define PERIOD_S 0.05 /* a busy machine sleeps through commands of a shorter one */
+
+enum { FRAME_TICKS = 25 /* servo ticks of 2 ms a period */ };
 
 typedef struct fixture {
     robot r;
@@ -13,7 +15,8 @@ typedef struct fixture {
     cn_control_config config;
     cn_control_report report;
     atomic_bool stop;
-    uint64_t acted;
+    _Atomic uint64_t acted;
+    uint64_t last_act; /* after so many the control stops; 0: it does not count */
     int progressed;
 } fixture;
 
@@ -21,7 +24,8 @@ typedef struct fixture {
 static void act(void *policy, const float *observation, float *action)
 {
     fixture *f = policy;
-    f->acted++;
+    if (++f->acted == f->last_act)
+        atomic_store(&f->stop, true);
     action[0] = 10 * (observation[3] - observation[0]);
     action[1] = action[2] = 0;
 }
@@ -29,7 +33,9 @@ static void act(void *policy, const float *observation, float *action)
 static void progress(void *ctx, double seconds, uint64_t ticks, uint64_t misses)
 {
     fixture *f = ctx;
-    CU_ASSERT_TRUE(seconds >= 1 && ticks > 0 && misses <= ticks);
+    CU_ASSERT_TRUE(seconds >= 1);
+    CU_ASSERT_EQUAL(ticks, f->acted);
+    CU_ASSERT_EQUAL(misses, f->report.deadline_misses);
     f->progressed++;
 }
 
@@ -62,26 +68,32 @@ static void test_control_reports_what_it_did(void)
     setup(&f, 1.3, 1000000);
     f.config.progress = progress;
     f.config.progress_ctx = &f;
+    const int64_t start = cn_clock_now();
     CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
+    const double elapsed_s = (double)(cn_clock_now() - start) * 1e-9;
     const cn_control_report *report = &f.report;
     CU_ASSERT_EQUAL(report->end, CN_CONTROL_TIME);
     CU_ASSERT_EQUAL(report->ticks, f.acted);
     CU_ASSERT_EQUAL(report->latency.count, report->ticks);
     CU_ASSERT_EQUAL(report->period.count, report->ticks - 1);
-    /* Every period has a command or counts as missed; the first and last are cut off. */
-    const double periods = 1.3 / PERIOD_S;
-    CU_ASSERT_TRUE(fabs((double)(report->ticks + report->deadline_misses) - periods) <
-                   0.2 * periods);
-    const double mean_s = cn_histogram_mean(&report->period) * 1e-9;
-    CU_ASSERT_TRUE(mean_s > 0.8 * PERIOD_S && mean_s < 2 * PERIOD_S);
+    /* Every period that the robot has gone through has a command or counts as missed; the first and
+     * the last are cut off. */
+    const double periods = (f.task.last_s - f.task.first_s) / PERIOD_S;
+    CU_ASSERT_TRUE(periods > 0);
+    CU_ASSERT_TRUE((double)(report->ticks + report->deadline_misses) > periods - 1);
+    const double commanded_s =
+        cn_histogram_mean(&report->period) * 1e-9 * (double)report->period.count;
+    CU_ASSERT_TRUE(commanded_s > 0.8 * (periods - 1) * PERIOD_S && commanded_s < elapsed_s);
     CU_ASSERT_TRUE(cn_histogram_quantile(&report->latency, 0.5) > 0);
-    CU_ASSERT_EQUAL(f.progressed, 1);
+    CU_ASSERT_TRUE(f.progressed >= 1);
     CU_ASSERT_EQUAL(f.task.begun, 1);
     robot_stop(&f.r);
     CU_ASSERT_EQUAL(f.r.arm.resets, 1);
     CU_ASSERT_EQUAL(f.r.arm.seed, 3);
     const cn_server_stats stats = cn_server_statistics(f.r.server);
     CU_ASSERT_EQUAL(stats.commands_applied, report->ticks);
+    CU_ASSERT_TRUE(report->ticks + report->deadline_misses <=
+                   1 + stats.frames + report->stale_frames);
     CU_ASSERT_EQUAL(stats.commands_refused, 0);
     CU_ASSERT_EQUAL(f.r.arm.broken, 0);
     CU_ASSERT_EQUAL(atomic_load(&f.r.arm.fastest), 0); /* left standing */
@@ -94,9 +106,10 @@ static void test_control_goes_on_with_new_goals_in_one_motion(void)
 {
     fixture f;
     cn_error err = {0};
-    setup(&f, 1, 15);
+    setup(&f, INFINITY, 15);
+    f.last_act = 35;
     CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
-    CU_ASSERT_TRUE(f.report.goals >= 2);
+    CU_ASSERT_EQUAL(f.report.goals, 2);
     CU_ASSERT_EQUAL(f.task.begun, 1);
     CU_ASSERT_EQUAL(f.task.continued, f.report.goals);
     CU_ASSERT_EQUAL(f.r.arm.resets, 1);
@@ -119,7 +132,8 @@ static void test_control_logs_every_decision(void)
     const int fd = mkstemp(path);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     close(fd);
-    setup(&f, 0.6, 15);
+    setup(&f, INFINITY, 15);
+    f.last_act = 20;
     const cn_log_about about = {
         .task = "touch",
         .task_file = "",
@@ -156,10 +170,18 @@ static void test_control_logs_every_decision(void)
     teardown(&f);
 }
 
+/* For another thread: the control is in its loop then. */
+static void wait_acts(const fixture *f)
+{
+    while (atomic_load(&f->acted) < 5)
+        cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 1000);
+}
+
 static void *interrupt(void *data)
 {
-    cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 4);
-    atomic_store((atomic_bool *)data, true);
+    fixture *f = data;
+    wait_acts(f);
+    atomic_store(&f->stop, true);
     return NULL;
 }
 
@@ -169,7 +191,7 @@ static void test_control_stops_when_told(void)
     cn_error err = {0};
     pthread_t thread;
     setup(&f, INFINITY, 1000000);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, interrupt, &f.stop), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, interrupt, &f), 0);
     CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
     pthread_join(thread, NULL);
     CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_INTERRUPTED);
@@ -183,7 +205,7 @@ static void *estop(void *data)
     const fixture *f = data;
     cn_error err = {0};
     cn_link *other = robot_link(&f->r);
-    cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 4);
+    wait_acts(f);
     CN_ASSERT_OK(cn_link_estop(other, "test", &err));
     cn_link_destroy(&other);
     return NULL;
@@ -196,19 +218,18 @@ static void test_control_ends_with_an_emergency_stop(void)
     pthread_t thread;
     setup(&f, 20, 1000000);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, estop, &f), 0);
-    const int64_t start = cn_clock_now();
     CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
     pthread_join(thread, NULL);
     CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_ROBOT_HELD);
     CU_ASSERT_STRING_EQUAL(cn_control_end_words(f.report.end), "safety");
-    CU_ASSERT_TRUE(cn_clock_now() - start < 3 * CN_NS_PER_S);
     teardown(&f);
 }
 
 static void *lose(void *data)
 {
-    cn_clock_sleep_until(cn_clock_now() + CN_NS_PER_S / 4);
-    robot_stop(data);
+    fixture *f = data;
+    wait_acts(f);
+    robot_stop(&f->r);
     return NULL;
 }
 
@@ -218,13 +239,11 @@ static void test_control_notices_a_lost_robot(void)
     cn_error err = {0};
     pthread_t thread;
     setup(&f, 20, 1000000);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, lose, &f.r), 0);
-    const int64_t start = cn_clock_now();
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, lose, &f), 0);
     CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
     pthread_join(thread, NULL);
     CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_ROBOT_LOST);
     CU_ASSERT_STRING_EQUAL(cn_control_end_words(f.report.end), "robot lost");
-    CU_ASSERT_TRUE(cn_clock_now() - start < 4 * CN_NS_PER_S);
     CU_ASSERT_TRUE(f.report.stale_frames > 10);
     CU_ASSERT_TRUE(f.report.deadline_misses >= f.report.stale_frames);
     cn_link_destroy(&f.link);
@@ -232,23 +251,25 @@ static void test_control_notices_a_lost_robot(void)
     robot_free(&f.r);
 }
 
-/* A policy that takes three periods misses two of them, and the report says so. */
+/* A policy that takes two periods misses one of them, and the report says so. */
 static void slow_act(void *policy, const float *observation, float *action)
 {
+    const fixture *f = policy;
+    robot_wait(&f->r, 2 * FRAME_TICKS);
     act(policy, observation, action);
-    cn_clock_sleep_until(cn_clock_now() + (int64_t)(2.5 * PERIOD_S * 1e9));
 }
 
 static void test_control_counts_the_periods_a_slow_policy_misses(void)
 {
     fixture f;
     cn_error err = {0};
-    setup(&f, 1, 1000000);
+    setup(&f, INFINITY, 1000000);
     f.config.act = slow_act;
+    f.last_act = 15;
     CN_ASSERT_OK(cn_control_run(f.link, &f.observer, &f.config, &f.report, &err));
-    CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_TIME);
-    CU_ASSERT_TRUE(f.report.ticks >= 10);
-    CU_ASSERT_TRUE(f.report.deadline_misses >= f.report.ticks);
+    CU_ASSERT_EQUAL(f.report.end, CN_CONTROL_INTERRUPTED);
+    CU_ASSERT_EQUAL(f.report.ticks, 15);
+    CU_ASSERT_TRUE(f.report.deadline_misses >= 7); /* the last frames may be on their way still */
     teardown(&f);
 }
 
