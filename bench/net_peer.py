@@ -16,7 +16,6 @@ loaded, and the fastest is what answers; `inference` and `training` name it.
 import argparse
 import gc
 import json
-import statistics
 import sys
 import time
 import warnings

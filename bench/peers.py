@@ -72,7 +72,8 @@ def check_same_task(path):
 
 
 def run(title, command):
-    """Returns the JSON of the last line, and with it what the whole process cost the processors."""
+    """Returns the JSON of the last line, and with it what the whole process cost the processors, but for a
+    trial of its settings."""
     print(title, flush=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -80,7 +81,8 @@ def run(title, command):
     if done.returncode != 0:
         sys.exit(f"peers: {command} ended with status {done.returncode}")
     result = json.loads(done.stdout.splitlines()[-1])
-    result["cpu_seconds"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result["cpu_seconds"] = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime -
+                             result.get("trial_cpu_seconds", 0.0))
     print(f"  {result['seconds']:8.1f} s ({result['cpu_seconds']:.1f} s of the processors), {result['steps']} steps, "
           f"{result['steps_per_second']:.0f} steps/s", flush=True)
     return result

@@ -86,14 +86,22 @@ def train(task, algorithm, steps, seed):
     return outcome, False
 
 
+def number(value):
+    """A run that ended no episode has no training return."""
+    return f"{value:.2f}" if value is not None else "-"
+
+
 def summary(outcomes, name):
+    """Of the seeds; null where one has none."""
     values = [o[name] for o in outcomes]
+    if None in values:
+        return {"mean": None, "std": None, "seeds": values}
     return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0,
             "seeds": values}
 
 
 def spread(mean, std):
-    return f"{mean:.2f} +- {std:.2f}" if std is not None else f"{mean:.2f}"
+    return f"{mean:.2f} +- {std:.2f}" if std is not None else number(mean)
 
 
 def print_table(measured, published, algorithm, steps):
@@ -132,7 +140,7 @@ def train_all(options):
                 task, seed = waiting[done]
                 outcome, before = done.result()
                 outcomes[task][seed - 1] = outcome
-                print(f"[{n}/{len(grid)}] {task}, seed {seed}: training {outcome['training']:.2f}, "
+                print(f"[{n}/{len(grid)}] {task}, seed {seed}: training {number(outcome['training'])}, "
                       f"evaluation {outcome['evaluation']:.2f}, {outcome['seconds']:.0f} s"
                       f"{' (before)' if before else ''}", flush=True)
         except BaseException:

@@ -6,6 +6,7 @@ bench/NAME.py, and say with --help what they can. docs/performance.md explains h
 """
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -38,7 +39,8 @@ def train(*options):
 
 
 def net(*options):
-    return measure("net", "--peer", f"{BENCH_PYTHON} {os.path.join(BENCH, 'net_peer.py')}", *options), 1
+    peer = shlex.join((BENCH_PYTHON, os.path.join(BENCH, "net_peer.py")))
+    return measure("net", "--peer", peer, *options), 1
 
 
 def gemm(*options):

@@ -62,25 +62,51 @@ class Watch(BaseCallback):
         return self.success < self.wanted
 
     def _on_rollout_start(self):  # after an update, as our trainer evaluates
-        if self.num_timesteps < self.next:
-            return
+        if self.num_timesteps >= self.next:
+            self.judge()
+
+    def _on_training_end(self):  # as our trainer does: the last update may have been the one
+        if self.success < self.wanted:
+            self.judge()
+
+    def judge(self):
         self.next = self.num_timesteps + self.every
         self.success = self.evaluate()
         print(f"{self.num_timesteps:9} steps  {time.perf_counter() - self.began:6.1f} s  success "
               f"{100 * self.success:.0f} %", flush=True)
 
 
+def update_seconds(task, config, threads):
+    """What an update takes with 1 and with all threads in PyTorch; of a learner for this alone."""
+    learner = make_learner(task, config, 0, threads)
+    learner.learn(config["envs"] * config["rollout_steps"])
+    taken = {}
+    for count in {1, threads}:
+        torch.set_num_threads(count)
+        taken[count] = float("inf")
+        for _ in range(3):
+            began = time.perf_counter()
+            learner.train()
+            taken[count] = min(taken[count], time.perf_counter() - began)
+    return taken
+
+
 def main():
     task, config_file, seed, success, threads = sys.argv[1:]
-    torch.set_num_threads(1)  # the products are small: a second thread costs more than it brings
     with open(config_file, encoding="utf-8") as file:
         config = yaml.safe_load(file)
+    before = time.process_time()
+    updates = update_seconds(task, config, int(threads))
+    trial = time.process_time() - before
+    torch.set_num_threads(min(updates, key=updates.get))
     learner = make_learner(task, config, int(seed), int(threads))
     watch = Watch(task, config, float(success), int(threads))
     learner.learn(config["steps"], callback=watch)
     seconds = time.perf_counter() - watch.began
     print(json.dumps({"steps": learner.num_timesteps, "seconds": seconds, "success": watch.success,
                       "reached": watch.success >= float(success),
+                      "update_seconds": updates, "torch_threads": torch.get_num_threads(),
+                      "trial_cpu_seconds": trial,
                       "steps_per_second": learner.num_timesteps / seconds}))
 
 
