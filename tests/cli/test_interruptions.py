@@ -19,6 +19,13 @@ def takes_over(policy, robot):
     return process.returncode == DONE
 
 
+def has_actions(log):
+    """Whether what is on the disk so far can be read, and has actions."""
+    process = start("inspect", log, "--json")
+    out, _ = process.communicate()
+    return process.returncode == DONE and last_json(out, "inspect")["actions"] > 0
+
+
 def test_ctrl_c_stops_control_in_order():
     policy = trained()
     with Robot("ipc://arm") as robot:
@@ -42,7 +49,7 @@ def test_a_robot_outlives_its_controller():
         process = start("control", policy, "--robot", robot.endpoint, "--seconds", 3600, "--log",
                         "log.mcap")
         first_lines(process, "ticks")
-        time.sleep(1.5)  # the log is synced once a second
+        wait_for(lambda: has_actions("log.mcap"), "a log that was synced")
         process.kill()
         process.communicate()
         assert robot.process.poll() is None
