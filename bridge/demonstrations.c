@@ -75,8 +75,8 @@ static cn_status check_first(const walk *w, cn_error *err)
     return CN_OK;
 }
 
-/* Step i, decided on frame f, and what came of it. A step whose frame was not logged is left out.
- */
+/* Step i, decided on frame f, and what came of it on the frame after it: of a period without a
+ * decision it is the observer that says. Left out where that frame was not logged. */
 static void take_step(walk *w, int i, int f)
 {
     const cn_episode *e = w->episode;
@@ -88,12 +88,15 @@ static void take_step(walk *w, int i, int f)
     cn_arm_command command;
     cn_env_step outcome;
     o->command(o->self, step->action, &command);
-    if (next >= 0 && e->frame[next].resets == goal) {
-        o->observe(o->self, &e->frame[next].state, &outcome, w->observation);
-        add(w, step, step[1].reward, step[1].observation, false);
-    } else if (f + 1 < e->frames && e->frame[f + 1].resets == goal) {
-        o->observe(o->self, &e->frame[f + 1].state, &outcome, w->observation);
-        add(w, step, outcome.reward, w->observation, outcome.terminated);
+    const int to = next >= 0 ? next : f + 1; /* the observer sees what it saw when it was logged */
+    for (int g = f + 1; g <= to && g < e->frames && e->frame[g].resets == goal; g++) {
+        o->observe(o->self, &e->frame[g].state, &outcome, w->observation);
+        if (e->frame[g].sequence != e->frame[f].sequence + 1)
+            continue;
+        if (g == next)
+            add(w, step, step[1].reward, step[1].observation, false);
+        else
+            add(w, step, outcome.reward, w->observation, outcome.terminated);
     }
 }
 
@@ -101,6 +104,7 @@ static cn_status take_log(walk *w, cn_error *err)
 {
     const cn_episode *e = w->episode;
     const cn_robot_observer *o = w->observer;
+    const int64_t before = w->replay->added;
     bool begun = false;
     uint64_t goal = 0;
     for (int i = 0; i < e->steps; i++) {
@@ -120,6 +124,10 @@ static cn_status take_log(walk *w, cn_error *err)
         take_step(w, i, f);
     }
     CN_FAIL_IF(!begun, CN_ERR_NOT_FOUND, err, "the frames of its policy steps are missing");
+    CN_FAIL_IF(w->replay->added == before, CN_ERR_NOT_FOUND, err,
+               "none of its %d policy steps is followed by the next frame of the same goal, so "
+               "there is nothing to learn from it: leave it out",
+               e->steps);
     return CN_OK;
 }
 

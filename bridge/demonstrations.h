@@ -1,6 +1,8 @@
-/* Logged episodes as transitions that a learner can replay: every pair of policy steps that follow
- * one another. What the log does not hold, the outcome of the last action before a new goal, the
- * observer computes from the logged readings. */
+/* Logged episodes as transitions that a learner can replay: every policy step with the frame after
+ * its own. What the log does not hold, the outcome of the last action before a new goal or before a
+ * frame without a decision, the observer computes from the logged readings. A step is left out
+ * where the frame after its own, numbered one higher, was not logged: what came later came of more
+ * than one period. */
 #ifndef CN_BRIDGE_DEMONSTRATIONS_H
 #define CN_BRIDGE_DEMONSTRATIONS_H
 
@@ -15,8 +17,8 @@
  * @param out       owned; cn_replay_destroy
  * @return what cn_episode_load fails with; CN_ERR_MISMATCH (another arm, task, control period, or
  *         sizes; observations that the observer does not make from the logged readings),
- *         CN_ERR_NOT_FOUND (a log without policy steps), CN_ERR_ARGUMENT, CN_ERR_MEMORY: all naming
- *         the log. */
+ *         CN_ERR_NOT_FOUND (a log without policy steps, or without a transition), CN_ERR_ARGUMENT,
+ * CN_ERR_MEMORY: all naming the log. */
 cn_status cn_demonstrations_load(const char *const *paths, int count,
                                  const cn_robot_observer *observer, cn_replay **out, cn_error *err);
 

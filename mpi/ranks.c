@@ -17,7 +17,7 @@ typedef struct ranks {
     size_t room;  /* floats in each of: */
     float *sent;  /* [R, p] */
     float *taken; /* [R, p] this rank's part of everybody's block */
-    bool broken;  /* the others cannot be reached any more */
+    bool broken;  /* a call failed here that the others may be waiting in */
 } ranks;
 
 static cn_status failed(ranks *r, int code, const char *what, cn_error *err)
@@ -37,7 +37,8 @@ static cn_status failed(ranks *r, int code, const char *what, cn_error *err)
             return failed(r, try_code_, what, err);                                                \
     } while (0)
 
-/* Room for a block of n floats: allocates only for a longer one than any before. */
+/* Room for a block of n floats: allocates only for a longer one than any before. The others are in
+ * the sum already, so a failure breaks it. */
 static cn_status reserve(ranks *r, size_t n, cn_error *err)
 {
     if (n <= r->room)
@@ -47,8 +48,8 @@ static cn_status reserve(ranks *r, size_t n, cn_error *err)
     r->room = 0;
     r->sent = calloc(n, sizeof *r->sent);
     r->taken = calloc(n, sizeof *r->taken);
-    CN_FAIL_IF(!r->sent || !r->taken, CN_ERR_MEMORY, err, "no memory to add blocks of %zu floats",
-               n);
+    r->broken = !r->sent || !r->taken;
+    CN_FAIL_IF(r->broken, CN_ERR_MEMORY, err, "no memory to add blocks of %zu floats", n);
     r->room = n;
     return CN_OK;
 }

@@ -105,11 +105,6 @@ const float *cn_agent_features(const cn_agent *a)
     return cn_graph_value(a->graph, a->features);
 }
 
-int cn_agent_features_size(const cn_agent *a)
-{
-    return a->features < 0 ? 0 : cn_graph_width(a->graph, a->features);
-}
-
 void cn_agent_act(void *agent, const float *observation, float *action)
 {
     cn_agent *a = agent;

@@ -30,7 +30,6 @@ const float *cn_agent_log_std(const cn_agent *agent); /* [rows, action_size]; sa
 const float *cn_agent_value(const cn_agent *agent);   /* [rows, 1]; critic only */
 const float *cn_agent_input(const cn_agent *agent); /* [rows, input_size] the column's own input */
 const float *cn_agent_features(const cn_agent *agent); /* [rows, features_size]; critic only */
-int cn_agent_features_size(const cn_agent *agent);     /* 0 for column 0 */
 
 /* One observation, deterministic action: the mean, or its tanh where the column's bound is that.
  * The signature control and replay want. */

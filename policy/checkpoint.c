@@ -54,8 +54,9 @@ cn_status cn_checkpoint_save(const char *path, const cn_policy *policy, cn_learn
     return cn_policy_write(policy, path, views, count, err);
 }
 
+/* @param checksum  out: of all tensors */
 static cn_status read_state(const char *path, cn_learner *learner, int ranks, loop_state *s,
-                            cn_error *err)
+                            uint64_t *checksum, cn_error *err)
 {
     cn_safetensors *file = NULL;
     cn_tensor_view want[TENSORS];
@@ -74,6 +75,9 @@ static cn_status read_state(const char *path, cn_learner *learner, int ranks, lo
                             "as in mpirun -n %lld",
                             path, (long long)s->counts[RANKS], ranks, (long long)s->counts[RANKS]);
     }
+    *checksum = (uint64_t)count;
+    for (int i = 0; i < count; i++)
+        *checksum = cn_checksum_append(*checksum, want[i].data, want[i].bytes);
 cleanup:
     cn_safetensors_close(&file);
     return status;
@@ -83,10 +87,12 @@ cn_status cn_checkpoint_restore(const char *path, cn_learner *learner, int ranks
                                 cn_checkpoint *where, cn_error *err)
 {
     loop_state s = {0};
-    CN_TRY(read_state(path, learner, ranks, &s, err));
+    uint64_t checksum;
+    CN_TRY(read_state(path, learner, ranks, &s, &checksum, err));
     CN_TRY(learner->unpack(learner, err));
     *where = (cn_checkpoint){
         .ranks = ranks,
+        .checksum = checksum,
         .steps = s.counts[STEPS],
         .next_evaluation = s.counts[NEXT_EVALUATION],
         .seconds = s.numbers[SECONDS],

@@ -14,6 +14,7 @@
 /* Where the training loop stands. */
 typedef struct cn_checkpoint {
     int ranks;                /* that train together; 1: a process on its own */
+    uint64_t checksum;        /* of all that was restored; a restored one's only */
     int64_t steps;            /* environment steps done */
     int64_t next_evaluation;  /* at this many */
     double seconds;           /* spent so far, over all parts of the run */

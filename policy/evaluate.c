@@ -32,8 +32,10 @@ struct cn_evaluator {
     cn_peers *peers; /* NULL: alone */
     int shards;
     shard shard[CN_SHARDS];
+    long room;               /* episodes in each of: */
+    episode_result *results; /* [room] by their numbers */
+    episode_result *all;     /* [R, room / R, rounded up] by ranks R; NULL: alone */
     /* of the run under way */
-    episode_result *results;
     long episodes;
     uint64_t seed;
     const atomic_bool *stop;
@@ -41,6 +43,25 @@ struct cn_evaluator {
     cn_evaluation_watch *watch; /* NULL: nobody */
     void *watch_ctx;
 };
+
+/* Room for the results of so many episodes: allocates only for more than ever before. */
+static cn_status reserve(cn_evaluator *e, long episodes, cn_error *err)
+{
+    const long ranks = cn_peers_size(e->peers);
+    if (episodes > e->room || (ranks > 1 && !e->all)) {
+        free(e->results);
+        free(e->all);
+        e->room = 0;
+        e->all = NULL;
+        e->results = calloc((size_t)episodes, sizeof *e->results);
+        if (ranks > 1)
+            e->all = calloc((size_t)(episodes + ranks), sizeof *e->all);
+        CN_FAIL_IF(!e->results || (ranks > 1 && !e->all), CN_ERR_MEMORY, err,
+                   "no memory for %ld episodes", episodes);
+        e->room = episodes;
+    }
+    return CN_OK;
+}
 
 cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_env *make,
                               void *make_ctx, cn_pool *pool, cn_evaluator **out, cn_error *err)
@@ -64,6 +85,7 @@ cn_status cn_evaluator_create(cn_policy *policy, int column, int envs, cn_make_e
         CN_TRY_CLEANUP(cn_env_spec_match(spec, &sh->env->spec, err));
         CN_TRY_CLEANUP(cn_agent_create(policy, column, 1, CN_AGENT_ACTOR, &sh->agent, err));
     }
+    CN_TRY_CLEANUP(reserve(e, envs, err));
     *out = e;
     e = NULL;
 cleanup:
@@ -82,6 +104,8 @@ void cn_evaluator_destroy(cn_evaluator **evaluator)
         cn_agent_destroy(&e->shard[s].other);
         free(e->shard[s].observation);
     }
+    free(e->results);
+    free(e->all);
     free(e);
     *evaluator = NULL;
 }
@@ -237,43 +261,40 @@ static cn_status share_results(cn_evaluator *e, cn_error *err)
     const long each = (e->episodes + ranks - 1) / ranks; /* at most */
     if (ranks == 1)
         return CN_OK;
-    episode_result *all = calloc((size_t)(ranks * each), sizeof *all);
-    CN_FAIL_IF(!all, CN_ERR_MEMORY, err, "no memory for %ld episodes", e->episodes);
-    episode_result *mine = all + rank * each;
+    episode_result *all = e->all, *mine = all + rank * each;
     for (long n = rank; n < e->episodes; n += ranks)
         mine[n / ranks] = e->results[n];
-    const cn_status status =
-        e->peers->gather(e->peers, mine, (size_t)each * sizeof *mine, all, err);
-    for (long n = 0; n < e->episodes && status == CN_OK; n++)
+    CN_TRY(e->peers->gather(e->peers, mine, (size_t)each * sizeof *mine, all, err));
+    for (long n = 0; n < e->episodes; n++)
         e->results[n] = all[n % ranks * each + n / ranks];
-    free(all);
-    return status;
+    return CN_OK;
 }
 
-cn_status cn_evaluator_run(cn_evaluator *e, long episodes, uint64_t seed, const atomic_bool *stop,
-                           cn_evaluation *out, cn_error *err)
+/* This rank's episodes. */
+static cn_status run_episodes(cn_evaluator *e, long episodes, uint64_t seed,
+                              const atomic_bool *stop, cn_error *err)
 {
-    CN_FAIL_IF(episodes < 1, CN_ERR_ARGUMENT, err, "%ld episodes; at least 1 is needed", episodes);
-    cn_status status = CN_OK;
-    e->results = calloc((size_t)episodes, sizeof *e->results);
-    CN_FAIL_IF(!e->results, CN_ERR_MEMORY, err, "no memory for %ld episodes", episodes);
+    CN_TRY(reserve(e, episodes, err));
     e->episodes = episodes;
     e->seed = seed;
     e->stop = stop;
     atomic_store(&e->ended, 0);
     atomic_store(&e->successes, 0);
     cn_pool_run(e->pool, e->shards, run_shard, e);
-    for (int s = 0; s < e->shards && status == CN_OK; s++) {
-        status = e->shard[s].status;
-        if (status != CN_OK && err)
+    for (int s = 0; s < e->shards; s++) {
+        if (e->shard[s].status != CN_OK && err)
             *err = e->shard[s].error;
+        CN_TRY(e->shard[s].status);
     }
-    status = cn_peers_agree(e->peers, status, err);
-    if (status == CN_OK)
-        status = share_results(e, err);
-    if (status == CN_OK)
-        summarise(e, out);
-    free(e->results);
-    e->results = NULL;
-    return status;
+    return CN_OK;
+}
+
+cn_status cn_evaluator_run(cn_evaluator *e, long episodes, uint64_t seed, const atomic_bool *stop,
+                           cn_evaluation *out, cn_error *err)
+{
+    CN_FAIL_IF(episodes < 1, CN_ERR_ARGUMENT, err, "%ld episodes; at least 1 is needed", episodes);
+    CN_TRY(cn_peers_agree(e->peers, run_episodes(e, episodes, seed, stop, err), err));
+    CN_TRY(share_results(e, err));
+    summarise(e, out);
+    return CN_OK;
 }

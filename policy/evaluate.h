@@ -45,7 +45,8 @@ void cn_evaluator_watch(cn_evaluator *evaluator, cn_evaluation_watch *watch, voi
  * @param peers  borrowed; NULL: no more */
 void cn_evaluator_share(cn_evaluator *evaluator, cn_peers *peers);
 
-/* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone.
+/* Runs episodes numbered 0..episodes-1; number e depends on `seed` and e alone. Allocates for their
+ * results when they are more than ever before, and than the `envs` of creation.
  * @param stop  NULL, or ends the evaluation after the episodes under way when true:
  *              CN_ERR_CANCELLED
  * @return also CN_ERR_ARGUMENT (episodes < 1), CN_ERR_MEMORY, and what an environment failed with,

@@ -19,9 +19,7 @@ cn_status cn_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_
     case CN_SAC:
         return cn_sac_learner_create(setup, out, err);
     }
-    CN_FAIL_IF(true, CN_ERR_ARGUMENT, err, "no algorithm has the number %d",
-               (int)setup->config->algorithm);
-    return CN_OK;
+    CN_FAIL(CN_ERR_ARGUMENT, err, "no algorithm has the number %d", (int)setup->config->algorithm);
 }
 
 void cn_learner_destroy(cn_learner **learner)

@@ -49,9 +49,9 @@ void cn_policy_destroy(cn_policy **policy);
 cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_growth growth,
                          cn_rng *rng, cn_error *err);
 
-/* Lets the last column's log standard deviation depend on the state (policy/actor.h); it begins as
- * it was. Does nothing when it does already. Invalidates graphs built on the policy. @return
- * CN_ERR_MEMORY. */
+/* Lets the last column's log standard deviation depend on the state (policy/actor.h); it begins
+ * about as it was: within its bounds a soft clamp bends it a little. Does nothing when it does
+ * already. Invalidates graphs built on the policy. @return CN_ERR_MEMORY. */
 cn_status cn_policy_add_state_std(cn_policy *policy, cn_error *err);
 
 /* Sets a column's log standard deviations to those of column `from`, raised to at least log_std. */

@@ -196,14 +196,9 @@ void cn_collector_destroy(cn_collector **collector)
     *collector = NULL;
 }
 
-void cn_collector_restart(cn_collector *c)
-{
-    c->started = false;
-}
-
 void cn_collector_pack(cn_collector *c, uint64_t *noise, uint64_t *episodes)
 {
-    cn_collector_restart(c);
+    c->started = false; /* the next run begins with resets */
     for (int n = 0; n < c->rollout.N; n++) {
         cn_rng_pack(&c->slots[n].actions, noise + n * CN_RNG_WORDS);
         episodes[n] = c->slots[n].episodes;

@@ -69,9 +69,6 @@ void cn_collector_wander(cn_collector *collector, bool on);
  * @return what an environment failed with; the next run then begins new episodes. */
 cn_status cn_collector_run(cn_collector *collector, cn_episode_totals *totals, cn_error *err);
 
-/* Ends all episodes where they are: the next run begins with resets. */
-void cn_collector_restart(cn_collector *collector);
-
 /* What the environments' futures depend on once their episodes have ended, for a checkpoint: the
  * noise of their actions, and how many episodes each has begun, which numbers the seeds of its
  * resets. Packing ends all episodes.

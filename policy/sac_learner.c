@@ -109,7 +109,7 @@ static cn_status iterate(cn_learner *learner, double progress, cn_learner_step *
     l->collecting = 0;
     *step = (cn_learner_step){0};
     const int64_t began = cn_clock_now();
-    for (int i = 0; i < rounds || i == 0; i++)
+    for (int i = 0; i < rounds; i++)
         CN_TRY(play_round(l, progress, step, err));
     const double all = (double)(cn_clock_now() - began) / (double)CN_NS_PER_S;
     step->environments /= all * threads;
@@ -171,8 +171,9 @@ static cn_status pack(cn_learner *learner, cn_error *err)
 static cn_status unpack(cn_learner *learner, cn_error *err)
 {
     sac_learner *l = (sac_learner *)learner;
-    CN_FAIL_IF(l->counts[STEPS] < 0 || l->counts[ADDED] < 0 || !(l->owed >= 0.0), CN_ERR_FORMAT,
-               err, "the checkpoint is damaged: %lld steps, %lld transitions, %g updates owed",
+    CN_FAIL_IF(l->counts[STEPS] < 0 || l->counts[ADDED] < 0 || !(l->owed >= 0.0 && l->owed < 1.0),
+               CN_ERR_FORMAT, err,
+               "the checkpoint is damaged: %lld steps, %lld transitions, %g updates owed",
                (long long)l->counts[STEPS], (long long)l->counts[ADDED], l->owed);
     cn_sac_unpack(l->sac);
     l->steps = l->counts[STEPS];
@@ -203,11 +204,10 @@ static cn_status create_parts(sac_learner *l, const cn_learner_setup *setup, cn_
     const cn_env_spec *spec = cn_policy_spec(setup->policy);
     const size_t envs = (size_t)c->envs;
     const long remembered = c->replay_size < c->steps ? c->replay_size : c->steps;
-    const long round = c->update_every < c->rollout_steps ? c->update_every : c->rollout_steps;
     CN_TRY(cn_policy_add_state_std(setup->policy, err));
-    CN_TRY(cn_collector_create_transitions(setup->policy, setup->column, (int)c->envs, (int)round,
-                                           setup->seed, setup->make_env, setup->make_env_ctx,
-                                           setup->pool, &l->collector, err));
+    CN_TRY(cn_collector_create_transitions(setup->policy, setup->column, (int)c->envs,
+                                           (int)c->update_every, setup->seed, setup->make_env,
+                                           setup->make_env_ctx, setup->pool, &l->collector, err));
     CN_TRY(cn_replay_create((int)remembered, spec->observation_size, spec->action_size, &l->replay,
                             err));
     CN_TRY(cn_sac_create(setup->policy, setup->column, c, l->replay, setup->demos, setup->seed,
@@ -221,12 +221,27 @@ static cn_status create_parts(sac_learner *l, const cn_learner_setup *setup, cn_
     return CN_OK;
 }
 
+/* Whether something would be learned with these settings. */
+static cn_status check(const cn_train_config *c, cn_error *err)
+{
+    CN_FAIL_IF(c->learning_starts >= c->steps, CN_ERR_ARGUMENT, err,
+               "learning_starts is %ld of %ld steps: nothing would be learned; lower it, or raise "
+               "steps",
+               c->learning_starts, c->steps);
+    CN_FAIL_IF(c->actor_starts >= c->steps, CN_ERR_ARGUMENT, err,
+               "actor_starts is %ld of %ld steps: the policy would stay as it is; lower it, or "
+               "raise steps",
+               c->actor_starts, c->steps);
+    CN_FAIL_IF(c->rollout_steps % c->update_every != 0, CN_ERR_ARGUMENT, err,
+               "rollout_steps is %ld, which is no multiple of update_every, %ld: change either",
+               c->rollout_steps, c->update_every);
+    return CN_OK;
+}
+
 cn_status cn_sac_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err)
 {
     *out = NULL;
-    CN_FAIL_IF(cn_peers_size(setup->peers) > 1, CN_ERR_ARGUMENT, err,
-               "%d ranks: SAC learns in one process; start it without mpirun, or use ppo",
-               cn_peers_size(setup->peers));
+    CN_TRY(check(setup->config, err));
     sac_learner *l = calloc(1, sizeof *l);
     CN_FAIL_IF(!l, CN_ERR_MEMORY, err, "no memory for SAC");
     const bool fitted = cn_policy_normalizer(setup->policy, setup->column)->count > 0.0 ||

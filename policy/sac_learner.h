@@ -17,7 +17,9 @@
 #include "policy/learner.h"
 
 /* Gives the column a standard deviation that depends on the state, if it has none.
- * @return what cn_collector_create_transitions, cn_replay_create and cn_sac_create fail with. */
+ * @return CN_ERR_ARGUMENT (learning_starts or actor_starts beyond the run's steps, rollout_steps no
+ *         multiple of update_every), what cn_collector_create_transitions, cn_replay_create and
+ * cn_sac_create fail with. */
 cn_status cn_sac_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err);
 
 #endif

@@ -19,7 +19,8 @@
       "sac: environment steps before the first update; random actions in a fresh policy")          \
     X(actor_starts, 0, 0, 1000000000, "sac: environment steps before the actor learns as well")    \
     X(actor_every, 1, 1, 1000, "sac: updates of the critics for one of the actor")                 \
-    X(update_every, 1, 1, 1000000, "sac: steps of each environment between updates")
+    X(update_every, 1, 1, 1000000,                                                                 \
+      "sac: steps of each environment between updates; rollout_steps is a multiple")
 
 #define CN_REPLAY_REAL_TABLE(X)                                                                    \
     X(updates_per_step, 1.0, 0.0, 1000.0, "sac: updates for each environment step")                \

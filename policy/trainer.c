@@ -149,12 +149,19 @@ static cn_status checkpoint(run *r, cn_train_progress *p, cn_error *err)
     return CN_OK;
 }
 
+/* Every rank reads the checkpoint; were they different ones, the ranks would wait for one another
+ * for ever. */
 static cn_status resume(run *r, cn_train_progress *p, cn_error *err)
 {
+    cn_peers *peers = r->job->peers;
     char path[CN_PATH];
-    cn_checkpoint where;
+    cn_checkpoint where = {0};
     path_of(r, "checkpoint.safetensors", path);
-    CN_TRY(cn_checkpoint_restore(path, r->learner, cn_peers_size(r->job->peers), &where, err));
+    const cn_status status =
+        cn_checkpoint_restore(path, r->learner, cn_peers_size(peers), &where, err);
+    CN_TRY(cn_peers_agree(peers, status, err));
+    if (cn_peers_compare(peers, where.checksum, "their contents", err) != CN_OK)
+        return cn_error_prefix(err, CN_ERR_CHECKSUM, "%s is not one file that all ranks see", path);
     p->steps = where.steps;
     p->next_evaluation = where.next_evaluation;
     p->next_checkpoint = where.steps + r->job->config->checkpoint_every;
@@ -372,7 +379,7 @@ static cn_status train(run *r, cn_error *err)
         .report = r->report,
     };
     if (r->job->resume)
-        CN_TRY(cn_peers_agree(r->job->peers, resume(r, &p, err), err));
+        CN_TRY(resume(r, &p, err));
     CN_TRY(share_policy(r, err));
     sign(r->job->policy, r->column, "");
     r->report->steps = p.steps;

@@ -72,11 +72,6 @@ int cn_net_columns(const cn_net *net)
     return net->columns;
 }
 
-int cn_net_outputs(const cn_net *net)
-{
-    return net->outputs;
-}
-
 const cn_column_spec *cn_net_column(const cn_net *net, int k)
 {
     return &net->column[k].spec;

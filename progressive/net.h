@@ -67,7 +67,6 @@ cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth,
                       cn_error *err);
 
 int cn_net_columns(const cn_net *net);
-int cn_net_outputs(const cn_net *net);
 const cn_column_spec *cn_net_column(const cn_net *net, int column);
 
 /* Freezes or thaws one column's parameters. */

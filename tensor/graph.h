@@ -51,9 +51,6 @@ cn_node cn_op_concat(cn_graph *g, const cn_node *parts, int count);
 /* Part of the columns: [B, w] -> [B, width], from column `first`. */
 cn_node cn_op_slice(cn_graph *g, cn_node x, int first, int width);
 
-/* y = a x, a [1, 1] a learned scalar. */
-cn_node cn_op_scale(cn_graph *g, cn_node x, cn_param scalar);
-
 /* An adapter (arXiv:1606.04671, eq. 2): y = act(sum over j of a_j x_j V_j^T + c), the V_j side by
  * side. sources x_j [B, I_j], scales a_j [1, 1], weight V [O, sum of I_j], bias c [1, O] -> y [B,
  * O].
@@ -135,8 +132,7 @@ int cn_graph_max_rows(const cn_graph *g);
  * of its own because its readers take them where they lie. */
 float *cn_graph_value(cn_graph *g, cn_node node);
 
-/* d loss / d node of the last backward, or NULL where none is needed. Of a concatenation only the
- * columns up to the last part that needs a gradient. */
+/* [rows, width] d loss / d node of the last backward, or NULL where none is needed. */
 const float *cn_graph_grad(const cn_graph *g, cn_node node);
 
 /* Where backward adds parameter gradients: cn_params_count floats. Default: cn_params_grads. */

@@ -114,8 +114,8 @@ static void test_goals_end_with_what_the_observer_sees(void)
     CN_ASSERT_OK(load(&task, &demos));
     CU_ASSERT_EQUAL_FATAL(cn_replay_count(demos), 4);
     check_row(demos, 0, 0, 1, 11.0f); /* rewards are logged with the step that saw them, */
-    check_row(demos, 1, 1, 3, 13.0f);
-    check_row(demos, 2, 3, 4, (float)-fabs(position_of(4, 0) - 1.0)); /* or the observer's */
+    check_row(demos, 1, 1, 2, (float)-fabs(position_of(2, 0) - 1.0)); /* or the observer's */
+    check_row(demos, 2, 3, 4, (float)-fabs(position_of(4, 0) - 1.0));
     check_row(demos, 3, 5, 6, (float)-fabs(position_of(6, 0) - 1.0));
     CU_ASSERT_EQUAL(task.begun, 1);
     CU_ASSERT_EQUAL(task.continued, 1);
@@ -123,7 +123,8 @@ static void test_goals_end_with_what_the_observer_sees(void)
     unlink(path);
 }
 
-/* Frames that were dropped take their steps along, and nothing else. */
+/* Frames that were dropped take their steps along, and the steps before them: what came of those
+ * was not seen after one period. */
 static void test_dropped_frames(void)
 {
     cn_replay *demos = NULL;
@@ -136,16 +137,33 @@ static void test_dropped_frames(void)
     }
     CN_ASSERT_OK(cn_log_finish(&log, &err));
     CN_ASSERT_OK(load(&task, &demos));
-    CU_ASSERT_EQUAL_FATAL(cn_replay_count(demos), 4); /* the last step's outcome is not there */
+    CU_ASSERT_EQUAL_FATAL(cn_replay_count(demos), 3); /* the last step's outcome is not there */
     check_row(demos, 0, 0, 1, 1.0f);
-    check_row(demos, 1, 1, 3, (float)-fabs(position_of(3, 0) - 1.0));
-    check_row(demos, 2, 3, 4, 4.0f);
-    check_row(demos, 3, 4, 5, 5.0f);
+    check_row(demos, 1, 3, 4, 4.0f);
+    check_row(demos, 2, 4, 5, 5.0f);
     cn_replay_destroy(&demos);
     unlink(path);
 }
 
 /* ---- Refusals ---- */
+
+/* Every other frame is missing: no step is followed by what came of it. */
+static void test_a_log_without_transitions(void)
+{
+    cn_replay *demos = NULL;
+    fake_task task = {.step_limit = 100};
+    cn_log *log = begin_log(&about);
+    for (int i = 0; i < 6; i += 2) {
+        put_frame(log, i, 1);
+        put_step(log, i, (float)i);
+    }
+    CN_ASSERT_OK(cn_log_finish(&log, &err));
+    CN_ASSERT_FAILS(CN_ERR_NOT_FOUND, "none of its 3 policy steps is followed by the next frame",
+                    load(&task, &demos));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, path));
+    CU_ASSERT_PTR_NULL(demos);
+    unlink(path);
+}
 
 static void check_refused(const cn_log_about *of, bool steps, double shift, cn_status code,
                           const char *words)
@@ -215,4 +233,5 @@ static void test_another_observer_is_refused(void)
 }
 
 CN_TEST_MAIN("bridge.demonstrations", T(test_goals_end_with_what_the_observer_sees),
-             T(test_dropped_frames), T(test_refusals), T(test_another_observer_is_refused))
+             T(test_dropped_frames), T(test_a_log_without_transitions), T(test_refusals),
+             T(test_another_observer_is_refused))

@@ -49,7 +49,8 @@ def test_adapting_with_a_log():
     common = ["adapt", policy, "--gap", GAP, "--episodes", EPISODES, *SAC]
     out, _ = finish(start(*common, "--out", "with", "--demos", "log.mcap"))
     line, = [line for line in out.splitlines() if line.startswith("demos: ")]
-    assert report["ticks"] - 2 <= int(line.split()[1]) <= report["ticks"], (line, report)
+    seen = report["ticks"] - 2 - report["deadline_misses"]  # at each a frame may be missing
+    assert seen <= int(line.split()[1]) <= report["ticks"], (line, report)
     run(*common, "--out", "without")
     run(*common, "--out", "again", "--demos", "log.mcap", "--threads", 1)
     assert content("with/last.safetensors") == content("again/last.safetensors")

@@ -133,6 +133,7 @@ static void test_other_parameters_are_noticed(void)
 typedef struct job {
     cn_train_config config;
     bool resume;
+    const char *other;                    /* NULL, or the folder of rank 1 */
     int stop_rank, fail_rank, spoil_rank; /* what goes on there; -1: nowhere */
     cn_status status[RANKS_MAX];
     cn_error err[RANKS_MAX];
@@ -179,13 +180,13 @@ static cn_status make_point(void *ctx, cn_env **out, cn_error *e)
     return CN_OK;
 }
 
-static cn_status policy_of(const job *j, cn_policy **out, cn_error *e)
+static cn_status policy_of(const job *j, const char *in, cn_policy **out, cn_error *e)
 {
     char path[CN_PATH];
     const cn_env_spec spec = point_spec();
     const cn_policy_column column = point_column(CN_LATERAL_LINEAR);
     cn_rng rng = cn_rng_make(11, 0);
-    snprintf(path, sizeof path, "%s/checkpoint.safetensors", folder.path);
+    snprintf(path, sizeof path, "%s/checkpoint.safetensors", in);
     if (j->resume)
         return cn_policy_load(path, out, e);
     CN_TRY(cn_policy_create(&spec, out, e));
@@ -196,9 +197,10 @@ static void train_on(cn_peers *peers, void *ctx)
 {
     job *j = ctx;
     const int r = cn_peers_rank(peers);
+    const char *path = r == 1 && j->other ? j->other : folder.path;
     cn_policy *policy = NULL;
     j->err[r] = (cn_error){0};
-    j->status[r] = policy_of(j, &policy, &j->err[r]);
+    j->status[r] = policy_of(j, path, &policy, &j->err[r]);
     mischief m = {.stops = r == j->stop_rank, .policy = r == j->spoil_rank ? policy : NULL};
     if (r == j->fail_rank)
         m.world.fail_at = MOMENT;
@@ -207,7 +209,7 @@ static void train_on(cn_peers *peers, void *ctx)
         .config = &j->config,
         .seed = 1,
         .threads = 1,
-        .folder = folder.path,
+        .folder = path,
         .peers = peers,
         .resume = j->resume,
         .make_env = make_point,
@@ -362,6 +364,28 @@ static void test_another_number_of_ranks_cannot_go_on(void)
     folder_destroy(&folder);
 }
 
+/* RUN does not lie where all machines see it: one has a checkpoint of an earlier moment. */
+static void test_ranks_that_read_other_checkpoints_end(void)
+{
+    job j = job_default();
+    j.stop_rank = 0;
+    folder = folder_create();
+    run(&j, 2);
+    test_folder other = folder;
+    j.config.checkpoint_every = 1024;
+    j.stop_rank = 1;
+    folder = folder_create();
+    j.config.steps = 1024;
+    run(&j, 2);
+    j = job_default();
+    j.resume = true;
+    j.other = other.path;
+    run(&j, 2);
+    check_failure(&j, 2, CN_ERR_CHECKSUM, "checkpoint.safetensors is not one file that all ranks");
+    folder_destroy(&other);
+    folder_destroy(&folder);
+}
+
 static void test_an_environment_of_one_rank_fails(void)
 {
     job j = job_default();
@@ -413,12 +437,11 @@ static void test_a_disk_that_fails_ends_the_run_of_all(void)
     check_failure(&j, 2, CN_ERR_IO, "rank 0 of 2: ");
 }
 
-CN_TEST_MAIN("policy.exchange", T(test_means_and_moments), T(test_other_parameters_are_noticed),
-             T(test_all_ranks_end_with_the_same_bits_twice),
-             T(test_one_rank_is_a_process_on_its_own), T(test_ranks_learn_to_reach),
-             T(test_a_shared_evaluation_is_the_same), T(test_a_wish_of_one_stops_all),
-             T(test_resumed_ranks_end_with_the_same_bits),
-             T(test_another_number_of_ranks_cannot_go_on), T(test_an_environment_of_one_rank_fails),
-             T(test_a_rank_whose_parameters_differ_ends_the_run),
-             T(test_no_checkpoint_holds_what_differs),
-             T(test_a_disk_that_fails_ends_the_run_of_all))
+CN_TEST_MAIN(
+    "policy.exchange", T(test_means_and_moments), T(test_other_parameters_are_noticed),
+    T(test_all_ranks_end_with_the_same_bits_twice), T(test_one_rank_is_a_process_on_its_own),
+    T(test_ranks_learn_to_reach), T(test_a_shared_evaluation_is_the_same),
+    T(test_a_wish_of_one_stops_all), T(test_resumed_ranks_end_with_the_same_bits),
+    T(test_another_number_of_ranks_cannot_go_on), T(test_ranks_that_read_other_checkpoints_end),
+    T(test_an_environment_of_one_rank_fails), T(test_a_rank_whose_parameters_differ_ends_the_run),
+    T(test_no_checkpoint_holds_what_differs), T(test_a_disk_that_fails_ends_the_run_of_all))

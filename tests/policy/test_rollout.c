@@ -59,7 +59,7 @@ static void test_rows_hold_what_the_policy_saw(void)
     const cn_rollout *r = cn_collector_rollout(s.collector);
     const float *log_std =
         cn_params_slice(cn_policy_params(s.policy), cn_policy_log_std(s.policy, 1));
-    CU_ASSERT_EQUAL(r->F, cn_agent_features_size(agent));
+    CU_ASSERT_EQUAL(r->F, 2 * (16 + 16));
     for (int row = 0; row < ENVS * STEPS; row++) {
         cn_agent_forward(agent, r->observation + row * r->O, 1);
         CU_ASSERT_EQUAL(memcmp(cn_agent_input(agent), r->input + row * r->I, 4 * sizeof(float)), 0);

@@ -408,6 +408,72 @@ static void test_refusals(void)
     setting_destroy(&s);
 }
 
+static cn_status try_learner(const cn_train_config *config, cn_learner **out)
+{
+    static point_world world;
+    static cn_policy *policy;
+    static cn_pool *pool;
+    cn_learner_destroy(out);
+    cn_policy_destroy(&policy);
+    cn_pool_destroy(&pool);
+    if (!config)
+        return CN_OK;
+    policy = fresh_policy(CN_BOUND_TANH);
+    CN_ASSERT_OK(cn_pool_create(1, &pool, &err));
+    const cn_learner_setup setup = {.policy = policy,
+                                    .config = config,
+                                    .make_env = point_make,
+                                    .make_env_ctx = &world,
+                                    .pool = pool};
+    return cn_learner_create(&setup, out, &err);
+}
+
+static void test_settings_that_learn_nothing(void)
+{
+    cn_learner *learner = NULL;
+    cn_train_config config = sac_config();
+    config.learning_starts = 4096;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "learning_starts is 4096 of 4096 steps",
+                    try_learner(&config, &learner));
+    config.learning_starts = 256;
+    config.actor_starts = 5000;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "actor_starts is 5000 of 4096 steps",
+                    try_learner(&config, &learner));
+    config.actor_starts = 0;
+    config.update_every = 50;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT,
+                    "rollout_steps is 128, which is no multiple of update_every, 50",
+                    try_learner(&config, &learner));
+    config.update_every = 256;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "no multiple of update_every, 256",
+                    try_learner(&config, &learner));
+    config.update_every = 64;
+    CN_ASSERT_OK(try_learner(&config, &learner));
+    try_learner(NULL, &learner);
+}
+
+/* Updates owed are less than one between iterations; with more a resumed run would not end. */
+static void test_a_damaged_checkpoint(void)
+{
+    const double damaged[] = {-0.5, 1.0, 1e300, INFINITY, NAN};
+    const cn_train_config config = sac_config();
+    cn_tensor_view view[CN_MAX_STATE_TENSORS];
+    cn_learner *learner = NULL;
+    CN_ASSERT_OK(try_learner(&config, &learner));
+    CN_ASSERT_OK(learner->pack(learner, &err));
+    const int count = learner->state(learner, view);
+    int owed = 0;
+    while (owed < count && strcmp(view[owed].name, "trainer/owed") != 0)
+        owed++;
+    CU_ASSERT_FATAL(owed < count);
+    CN_ASSERT_OK(learner->unpack(learner, &err));
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        memcpy((void *)view[owed].data, &damaged[i], sizeof damaged[i]);
+        CN_ASSERT_FAILS(CN_ERR_FORMAT, "the checkpoint is damaged", learner->unpack(learner, &err));
+    }
+    try_learner(NULL, &learner);
+}
+
 static void test_loss_that_is_not_finite(void)
 {
     run r = {.config = sac_config(), .world = {.broken_reward = true}, .folder = folder_create()};
@@ -424,4 +490,5 @@ CN_TEST_MAIN("policy.sac", T(test_learns_squashed), T(test_learns_clipped_and_wi
              T(test_unscaled_inputs_stay_unscaled), T(test_threads_do_not_change_bits),
              T(test_resumed_run_ends_with_the_same_bits), T(test_only_termination_ends_the_value),
              T(test_temperature_finds_the_target_entropy), T(test_demos_are_half_of_a_batch),
-             T(test_refusals), T(test_loss_that_is_not_finite))
+             T(test_refusals), T(test_settings_that_learn_nothing), T(test_a_damaged_checkpoint),
+             T(test_loss_that_is_not_finite))

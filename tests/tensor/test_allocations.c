@@ -11,8 +11,7 @@ static cn_node every_op(bench *t)
 {
     cn_graph *g = t->graph;
     const cn_node x = leaf(t, "x", 4, 1.0f), z = leaf(t, "z", 4, 1.0f);
-    const cn_node scaled = cn_op_scale(g, x, random_param(t, "a", 1, 1, 1.0f));
-    const cn_node parts[] = {cn_op_add(g, scaled, z), cn_op_activation(g, x, CN_TANH)};
+    const cn_node parts[] = {cn_op_add(g, x, z), cn_op_activation(g, x, CN_TANH)};
     const cn_node both = cn_op_concat(g, parts, 2);
     const cn_node hidden = cn_op_linear(g, both, random_param(t, "W", 6, 8, 0.5f),
                                         random_param(t, "b", 1, 6, 0.5f), CN_RELU);

@@ -36,8 +36,8 @@ static void test_finish_names_parameters_that_do_not_exist(void)
     CU_ASSERT_EQUAL(cn_op_linear(t.graph, t.unit, 0, -1, CN_TANH), -1);
     finish_fails(&t, CN_ERR_ARGUMENT, "node 1 (linear): parameter 0 does not exist; there are 0");
     t = bench_create();
-    CU_ASSERT_EQUAL(cn_op_scale(t.graph, t.unit, -1), -1);
-    finish_fails(&t, CN_ERR_ARGUMENT, "node 1 (scale): parameter -1 does not exist");
+    CU_ASSERT_EQUAL(cn_op_layer_norm(t.graph, t.unit, -1, -1), -1);
+    finish_fails(&t, CN_ERR_ARGUMENT, "node 1 (layer_norm): parameter -1 does not exist");
 }
 
 static void test_finish_names_inputs_that_do_not_exist(void)
