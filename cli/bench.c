@@ -1,9 +1,11 @@
 /* colonnade bench: finds the benchmark and hands over; and what the benchmarks share. */
 #include "cli/bench.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/ranks.h"
@@ -50,6 +52,81 @@ int cli_bench(int argc, char **argv)
             cli_ranks() ? " for several ranks" : "");
     print_usage(stderr);
     return CLI_USAGE;
+}
+
+/* ---- Training as a measurement ---- */
+
+/* Removes a folder of plain files. */
+static void remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    closedir(folder);
+    rmdir(path);
+}
+
+cn_status cli_bench_learn(const cli_learning *options, cli_place *place,
+                          const cn_train_config *config,
+                          void (*progress)(void *ctx, const cn_train_progress *progress), void *ctx,
+                          cn_error *err)
+{
+    char folder[] = "/tmp/colonnade-bench-XXXXXX";
+    cn_train_report run;
+    cn_policy *policy = NULL;
+    cn_train_config bare = *config;
+    bare.evaluate_every = bare.checkpoint_every = bare.patience = 0;
+    bare.stop_success = 0.0;
+    CN_FAIL_IF(!mkdtemp(folder), CN_ERR_IO, err, "cannot make a folder in /tmp");
+    cn_rng rng = cn_rng_make((uint64_t)options->seed, 0);
+    cn_status status = cli_learning_fresh(options, &bare, place->task,
+                                          cn_algorithm_word(bare.algorithm), &rng, &policy, err);
+    const cn_train_job job = {
+        .policy = policy,
+        .config = &bare,
+        .seed = (uint64_t)options->seed,
+        .threads = (int)options->threads,
+        .folder = folder,
+        .peers = cli_ranks(),
+        .make_env = cli_place_make_env,
+        .make_env_ctx = place,
+        .stop = cli_stop(),
+        .progress = progress,
+        .progress_ctx = ctx,
+    };
+    if (status == CN_OK)
+        status = cn_train(&job, &run, err);
+    cn_policy_destroy(&policy);
+    remove_folder(folder);
+    return status;
+}
+
+int cli_bench_task(const cli_usage *usage,
+                   cn_status (*run)(const cli_learning *options, const char *task, int rounds,
+                                    cn_error *err),
+                   int argc, char **argv)
+{
+    cli_learning o = cli_learning_default();
+    int64_t rounds = cli_rounds_default().rounds;
+    const char *positional[1];
+    const cli_option options[] = {
+        {"rounds", "N", "rounds to take the median of (default 15)", CLI_INT, &rounds, 1,
+         CLI_MAX_ROUNDS},
+        {"threads", "T", "worker threads (default: all cores, or a rank's share of them)", CLI_INT,
+         &o.threads, 1, 256},
+        {"config", "FILE", "YAML with training settings", CLI_TEXT, &o.config_file, 0, 0},
+        {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &o.sets, 0, 0},
+        {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
+        {0},
+    };
+    const int status = cli_parse(usage, options, argc, argv, positional);
+    if (status >= 0)
+        return status;
+    cn_error err = {0};
+    return run(&o, positional[0], (int)rounds, &err) == CN_OK ? CLI_DONE : cli_fail(&err);
 }
 
 /* ---- Rounds ---- */

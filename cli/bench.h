@@ -54,6 +54,12 @@ cn_status cli_bench_learn(const cli_learning *options, cli_place *place,
                           void (*progress)(void *ctx, const cn_train_progress *progress), void *ctx,
                           cn_error *err);
 
+/* The command line of a benchmark that trains on a task: its options, then `run` with them. */
+int cli_bench_task(const cli_usage *usage,
+                   cn_status (*run)(const cli_learning *options, const char *task, int rounds,
+                                    cn_error *err),
+                   int argc, char **argv);
+
 /* One file each. */
 int cli_bench_train(int argc, char **argv);
 int cli_bench_net(int argc, char **argv);

@@ -147,22 +147,5 @@ cleanup:
 
 int cli_bench_ranks(int argc, char **argv)
 {
-    cli_learning o = cli_learning_default();
-    int64_t rounds = cli_rounds_default().rounds;
-    const char *positional[1];
-    const cli_option options[] = {
-        {"rounds", "N", "rounds to take the median of (default 15)", CLI_INT, &rounds, 1,
-         CLI_MAX_ROUNDS},
-        {"threads", "T", "worker threads of a rank (default: its share of the cores)", CLI_INT,
-         &o.threads, 1, 256},
-        {"config", "FILE", "YAML with training settings", CLI_TEXT, &o.config_file, 0, 0},
-        {"set", "KEY=VALUE", "one training setting; may be repeated", CLI_LIST, &o.sets, 0, 0},
-        {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
-        {0},
-    };
-    const int status = cli_parse(&usage, options, argc, argv, positional);
-    if (status >= 0)
-        return status;
-    cn_error err = {0};
-    return bench_ranks(&o, positional[0], (int)rounds, &err) == CN_OK ? CLI_DONE : cli_fail(&err);
+    return cli_bench_task(&usage, bench_ranks, argc, argv);
 }

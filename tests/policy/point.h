@@ -200,4 +200,35 @@ static inline cn_train_config point_config(void)
     return config;
 }
 
+/* Stops a training run after some iterations: cn_train_job.progress and .stop. */
+typedef struct point_brake {
+    atomic_bool stop;
+    int iterations; /* to go; negative: never stops */
+} point_brake;
+
+static inline void point_pull(void *ctx, const cn_train_progress *progress)
+{
+    point_brake *b = ctx;
+    (void)progress;
+    if (--b->iterations == 0)
+        atomic_store(&b->stop, true);
+}
+
+/* Success of a column, with deterministic actions, over fresh episodes. */
+static inline double point_success(cn_policy *policy, int column)
+{
+    point_world world = {0};
+    cn_pool *pool;
+    cn_evaluator *evaluator;
+    cn_evaluation result;
+    cn_error err = {0};
+    CN_ASSERT_OK(cn_pool_create(1, &pool, &err));
+    CN_ASSERT_OK(
+        cn_evaluator_create(policy, column, 8, point_make, &world, pool, &evaluator, &err));
+    CN_ASSERT_OK(cn_evaluator_run(evaluator, 200, 99, NULL, &result, &err));
+    cn_evaluator_destroy(&evaluator);
+    cn_pool_destroy(&pool);
+    return result.success_rate;
+}
+
 #endif

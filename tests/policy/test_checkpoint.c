@@ -14,24 +14,11 @@ static cn_train_config checkpoint_config(void)
     return config;
 }
 
-typedef struct brake {
-    atomic_bool stop;
-    int iterations; /* to go; negative: never stops */
-} brake;
-
-static void pull(void *ctx, const cn_train_progress *progress)
-{
-    brake *b = ctx;
-    (void)progress;
-    if (--b->iterations == 0)
-        atomic_store(&b->stop, true);
-}
-
 static cn_status train(cn_policy *policy, const cn_train_config *config, bool resume,
                        int iterations, cn_train_report *report)
 {
     point_world world = {0};
-    brake b = {.iterations = iterations};
+    point_brake b = {.iterations = iterations};
     const cn_train_job job = {
         .policy = policy,
         .config = config,
@@ -42,7 +29,7 @@ static cn_status train(cn_policy *policy, const cn_train_config *config, bool re
         .make_env = point_make,
         .make_env_ctx = &world,
         .stop = &b.stop,
-        .progress = pull,
+        .progress = point_pull,
         .progress_ctx = &b,
     };
     return cn_train(&job, report, &err);

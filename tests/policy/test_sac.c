@@ -38,19 +38,6 @@ static cn_policy *fresh_policy(cn_bound bound)
 
 /* ---- Whole runs ---- */
 
-typedef struct brake {
-    atomic_bool stop;
-    int iterations; /* to go; negative: never stops */
-} brake;
-
-static void pull(void *ctx, const cn_train_progress *progress)
-{
-    brake *b = ctx;
-    (void)progress;
-    if (--b->iterations == 0)
-        atomic_store(&b->stop, true);
-}
-
 typedef struct run {
     cn_train_config config;
     point_world world;
@@ -63,7 +50,7 @@ typedef struct run {
 
 static cn_status train(run *r, cn_policy *policy, cn_train_report *report)
 {
-    brake b = {.iterations = r->iterations ? r->iterations : -1};
+    point_brake b = {.iterations = r->iterations ? r->iterations : -1};
     const cn_train_job job = {
         .policy = policy,
         .config = &r->config,
@@ -75,26 +62,10 @@ static cn_status train(run *r, cn_policy *policy, cn_train_report *report)
         .make_env_ctx = &r->world,
         .demos = r->demos,
         .stop = &b.stop,
-        .progress = pull,
+        .progress = point_pull,
         .progress_ctx = &b,
     };
     return cn_train(&job, report, &err);
-}
-
-/* Success of deterministic actions over fresh episodes. */
-static double success_of(cn_policy *policy, int column)
-{
-    point_world world = {0};
-    cn_pool *pool;
-    cn_evaluator *evaluator;
-    cn_evaluation result;
-    CN_ASSERT_OK(cn_pool_create(1, &pool, &err));
-    CN_ASSERT_OK(
-        cn_evaluator_create(policy, column, 8, point_make, &world, pool, &evaluator, &err));
-    CN_ASSERT_OK(cn_evaluator_run(evaluator, 200, 99, NULL, &result, &err));
-    cn_evaluator_destroy(&evaluator);
-    cn_pool_destroy(&pool);
-    return result.success_rate;
 }
 
 /* Trains in a folder of its own; NULL report: not wanted. */
@@ -113,9 +84,9 @@ static void check_learns(cn_bound bound, bool layer_norm)
     run r = {.config = sac_config()};
     r.config.layer_norm = layer_norm;
     cn_policy *policy = fresh_policy(bound);
-    CU_ASSERT_TRUE(success_of(policy, 0) < 0.2);
+    CU_ASSERT_TRUE(point_success(policy, 0) < 0.2);
     train_whole(&r, policy);
-    CU_ASSERT_TRUE(success_of(policy, 0) > 0.9);
+    CU_ASSERT_TRUE(point_success(policy, 0) > 0.9);
     CU_ASSERT_TRUE(cn_policy_column_at(policy, 0)->state_std);
     cn_policy_destroy(&policy);
 }
@@ -141,7 +112,7 @@ static void test_learns_beside_a_frozen_column(void)
     const uint64_t frozen = cn_policy_checksum(policy, 0);
     CU_ASSERT_EQUAL(cn_policy_column_at(policy, 1)->bound, CN_BOUND_CLIP);
     train_whole(&r, policy);
-    CU_ASSERT_TRUE(success_of(policy, 1) > 0.9);
+    CU_ASSERT_TRUE(point_success(policy, 1) > 0.9);
     CU_ASSERT_EQUAL(cn_policy_checksum(policy, 0), frozen);
     CN_ASSERT_OK(cn_policy_verify(policy, &err));
     cn_policy_destroy(&policy);

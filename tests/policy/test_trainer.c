@@ -29,22 +29,6 @@ static cn_train_report train(cn_policy *policy, const cn_train_config *config)
     return report;
 }
 
-/* Success of a column over fresh episodes. */
-static double success_of(cn_policy *policy, int column)
-{
-    point_world world = {0};
-    cn_pool *pool;
-    cn_evaluator *evaluator;
-    cn_evaluation result;
-    CN_ASSERT_OK(cn_pool_create(1, &pool, &err));
-    CN_ASSERT_OK(
-        cn_evaluator_create(policy, column, 8, point_make, &world, pool, &evaluator, &err));
-    CN_ASSERT_OK(cn_evaluator_run(evaluator, 200, 99, NULL, &result, &err));
-    cn_evaluator_destroy(&evaluator);
-    cn_pool_destroy(&pool);
-    return result.success_rate;
-}
-
 static cn_policy *load(const char *name)
 {
     cn_policy *policy = NULL;
@@ -61,9 +45,9 @@ static void test_learns_to_reach(void)
     cn_train_config config = point_config();
     config.steps = 32768;
     config.evaluate_every = config.steps;
-    CU_ASSERT_TRUE(success_of(policy, 0) < 0.3);
+    CU_ASSERT_TRUE(point_success(policy, 0) < 0.3);
     const cn_train_report report = train(policy, &config);
-    CU_ASSERT_TRUE(success_of(policy, 0) > 0.95);
+    CU_ASSERT_TRUE(point_success(policy, 0) > 0.95);
     CU_ASSERT_EQUAL(report.steps, config.steps);
     CU_ASSERT_EQUAL(cn_policy_column_at(policy, 0)->steps, config.steps);
     CU_ASSERT_FALSE(report.end == CN_TRAIN_STOPPED);
@@ -72,7 +56,7 @@ static void test_learns_to_reach(void)
     CU_ASSERT_EQUAL(report.best.episodes, 64);
     cn_policy *last = load("last.safetensors"), *best = load("best.safetensors");
     CU_ASSERT_EQUAL(cn_policy_checksum(last, -1), cn_policy_checksum(policy, -1));
-    CU_ASSERT_EQUAL(success_of(best, 0), success_of(policy, 0));
+    CU_ASSERT_EQUAL(point_success(best, 0), point_success(policy, 0));
     cn_policy_destroy(&last);
     cn_policy_destroy(&best);
     cn_policy_destroy(&policy);
@@ -99,7 +83,7 @@ static void test_frozen_columns_survive_training(void)
     for (int k = 1; k < 3; k++) {
         cn_params *params = cn_policy_params(policy);
         const size_t count = cn_params_count(params);
-        const double before = success_of(policy, k - 1);
+        const double before = point_success(policy, k - 1);
         const cn_policy_column column =
             point_column(k == 1 ? CN_LATERAL_LINEAR : CN_LATERAL_ADAPTER);
         cn_rng rng = cn_rng_make((uint64_t)k, 0);
@@ -107,15 +91,15 @@ static void test_frozen_columns_survive_training(void)
         const uint64_t sum = cn_policy_checksum(policy, k - 1);
         float *frozen = copy_of_values(params, count);
         CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
-        CU_ASSERT_DOUBLE_EQUAL(success_of(policy, k), before, 0.01); /* 2 of 200 episodes */
+        CU_ASSERT_DOUBLE_EQUAL(point_success(policy, k), before, 0.01); /* 2 of 200 episodes */
         train(policy, &config);
         CU_ASSERT_EQUAL(memcmp(cn_params_values(params), frozen, count * sizeof *frozen), 0);
         cn_policy *last = load("last.safetensors");
         CU_ASSERT_EQUAL(cn_policy_checksum(last, k - 1), sum);
         CU_ASSERT_EQUAL(
             memcmp(cn_params_values(cn_policy_params(last)), frozen, count * sizeof *frozen), 0);
-        CU_ASSERT_EQUAL(success_of(last, k - 1), before);
-        CU_ASSERT_TRUE(success_of(last, k) >= before - 0.05);
+        CU_ASSERT_EQUAL(point_success(last, k - 1), before);
+        CU_ASSERT_TRUE(point_success(last, k) >= before - 0.05);
         cn_policy_destroy(&last);
         free(frozen);
     }
