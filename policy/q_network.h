@@ -24,8 +24,9 @@ typedef struct cn_q_network {
 cn_status cn_q_network_create(cn_params *params, const char *name, const cn_q_spec *spec,
                               cn_rng *rng, cn_q_network *out, cn_error *err);
 
-/* @param input  [B, input_size]: the observation, then the action
+/* @param observation, action  [B, input_size] side by side
  * @return [B, 1] */
-cn_node cn_q_network_build(const cn_q_network *q, cn_graph *graph, cn_node input);
+cn_node cn_q_network_build(const cn_q_network *q, cn_graph *graph, cn_node observation,
+                           cn_node action);
 
 #endif

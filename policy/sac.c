@@ -1,7 +1,7 @@
 /* SAC.
  *
- * Legend: B rows of a batch, S shards of it, I input of the column, A actions. The critics' graph
- * takes [observation, action]; the action is a variable, so that the actor learns what to change.
+ * Legend: B rows of a batch, S shards of it, I input of the column, A actions. In the critics' graph
+ * the action is a variable, so that the actor learns what to change.
  */
 #include "policy/sac.h"
 
@@ -108,9 +108,8 @@ static cn_status build_actor(cn_sac *sac, shard *sh, cn_error *err)
 static cn_node build_twins(const cn_sac *sac, cn_graph *g, cn_node observation, cn_node action,
                            cn_node q[TWINS])
 {
-    const cn_node x = cn_op_concat(g, (const cn_node[]){observation, action}, 2);
     for (int i = 0; i < TWINS; i++)
-        q[i] = cn_q_network_build(&sac->q[i], g, x);
+        q[i] = cn_q_network_build(&sac->q[i], g, observation, action);
     return cn_op_minimum(g, q[0], q[1]);
 }
 
