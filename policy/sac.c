@@ -1,7 +1,7 @@
 /* SAC.
  *
- * Legend: B rows of a batch, S shards of it, I input of the column, A actions. In the critics' graph
- * the action is a variable, so that the actor learns what to change.
+ * Legend: B rows of a batch, S shards of it, I input of the column, A actions. In the critics'
+ * graph the action is a variable, so that the actor learns what to change.
  */
 #include "policy/sac.h"
 
