@@ -236,9 +236,11 @@ cn_status cn_task_parse_tracked(cn_task *task, cn_error *err);
 /* Resolves a point's name. */
 cn_status cn_task_point(const cn_task *task, cn_yaml_node name, cn_point *out, cn_error *err);
 
-/* Whether the measured joints, and the tracked points, tell where a point is: what is drawn, and a
- * loose body, move on their own. */
-bool cn_point_is_known(const cn_task *task, const cn_point *point);
+/* Whether the measured joints, and the tracked points, tell where a point is: what is drawn, a
+ * loose body, and a joint that nobody measures move on their own. A joint that a servo holds beside
+ * the task's stays where it begins. @return CN_ERR_FORMAT at the node `at` when they don't. */
+cn_status cn_point_check_known(const cn_task *task, const cn_point *point, cn_yaml_node at,
+                               cn_error *err);
 
 /* Whether one of the task's joints moves the body. */
 bool cn_task_moves(const cn_task *task, int body);

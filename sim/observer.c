@@ -48,7 +48,7 @@ void cn_observer_destroy(cn_observer **observer)
 
 /* ---- Points ---- */
 
-/* Joints that nobody measures are taken to stay at the model's own pose, where they begin. */
+/* Joints that are not the task's stay at the model's own pose, where servos hold them. */
 static void update_kinematics(cn_observer *observer, const cn_arm_state *reading)
 {
     const cn_task *task = observer->task;

@@ -94,18 +94,64 @@ static bool is_tracked(const cn_task *task, int body)
     return false;
 }
 
-bool cn_point_is_known(const cn_task *task, const cn_point *point)
+/* Whether a body goes where neither joints nor trackers tell: it is drawn, stands loose, or turns
+ * about every axis. */
+static bool goes_unseen(const cn_task *task, int body)
+{
+    const mjModel *m = task->model;
+    const int first = m->body_jntadr[body], count = m->body_jntnum[body];
+    if ((is_drawn(task, body) || (count > 0 && is_loose(task, body))) && !is_tracked(task, body))
+        return true;
+    for (int j = first; j < first + count; j++)
+        if (m->jnt_type[j] == mjJNT_FREE || m->jnt_type[j] == mjJNT_BALL)
+            return true;
+    return false;
+}
+
+/* Whether a servo that the task does not command holds the joint where it begins. */
+static bool is_held(const mjModel *m, int joint)
+{
+    cn_drive drive;
+    double target_per_ctrl;
+    for (int a = 0; a < m->nactuator; a++)
+        if (m->actuator_trntype[a] == mjTRN_JOINT && m->actuator_trnid[2 * a] == joint &&
+            cn_model_drive(m, a, &drive, &target_per_ctrl) && drive != CN_DRIVE_EFFORT)
+            return true;
+    return false;
+}
+
+/* A hinge or slide of the body that nothing measures and nothing holds; -1: there is none. */
+static int unmeasured_joint(const cn_task *task, int body)
+{
+    const mjModel *m = task->model;
+    if (is_loose(task, body)) /* its point is tracked */
+        return -1;
+    for (int j = m->body_jntadr[body]; j < m->body_jntadr[body] + m->body_jntnum[body]; j++)
+        if (!is_of_task(task, j) && !is_held(m, j))
+            return j;
+    return -1;
+}
+
+cn_status cn_point_check_known(const cn_task *task, const cn_point *point, cn_yaml_node at,
+                               cn_error *err)
 {
     const mjModel *m = task->model;
     for (int b = cn_point_body(point, m); b > 0; b = m->body_parentid[b]) {
-        const bool moves = m->body_jntnum[b] > 0 && is_loose(task, b);
-        if ((is_drawn(task, b) || moves) && !is_tracked(task, b))
-            return false;
-        for (int j = m->body_jntadr[b]; j < m->body_jntadr[b] + m->body_jntnum[b]; j++)
-            if (m->jnt_type[j] == mjJNT_FREE || m->jnt_type[j] == mjJNT_BALL)
-                return false;
+        if (goes_unseen(task, b))
+            return cn_yaml_fail(at, err,
+                                "point '%s' is moved by something else than the measured joints, "
+                                "so it must be measured: list it under tracked",
+                                point->name);
+        const int joint = unmeasured_joint(task, b);
+        const char *name = joint >= 0 ? mj_id2name(m, mjOBJ_JOINT, joint) : NULL;
+        if (joint >= 0)
+            return cn_yaml_fail(at, err,
+                                "point '%s' hangs on joint '%s', which nothing measures and no "
+                                "servo holds: list the point under tracked or the joint under "
+                                "control: passive, or give the joint a servo",
+                                point->name, name ? name : "(without a name)");
     }
-    return true;
+    return CN_OK;
 }
 
 static cn_status parse_tracked_list(cn_task *task, cn_yaml_node list, cn_error *err)

@@ -15,11 +15,7 @@ static cn_status observed_point(cn_task *task, cn_yaml_node map, const char *key
     CN_TRY(cn_task_point(task, node, out, err));
     if (out->tracked >= 0)
         return CN_OK;
-    if (!cn_point_is_known(task, out))
-        return cn_yaml_fail(node, err,
-                            "point '%s' is moved by something else than the measured joints, so "
-                            "it must be measured: list it under tracked",
-                            out->name);
+    CN_TRY(cn_point_check_known(task, out, node, err));
     task->needs_kinematics = true;
     return CN_OK;
 }

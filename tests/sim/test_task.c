@@ -229,6 +229,53 @@ static void test_task_mistakes_name_file_line_and_way_out(void)
     CN_ASSERT_FAILS(CN_ERR_NOT_FOUND, "no/such.yaml", cn_task_load("no/such.yaml", &task, &err));
 }
 
+/* The tool hangs on a hinge of its own: kinematics know where it is only if somebody measures or
+ * holds that hinge. */
+static void test_task_needs_to_know_where_points_are(void)
+{
+    static const char site[] = "<site name='tool' pos='0 0 0.3'/></body></body></worldbody>";
+    static const char hinge[] = "<body pos='0 0 0.3'><joint name='swing'/>"
+                                "<geom size='0.02' contype='0' conaffinity='0'/>"
+                                "<site name='tool'/></body></body></body></worldbody>";
+    static const char *const actuators[] = {"", "<velocity joint='swing' kv='10'/>",
+                                            "<motor joint='swing'/>"};
+    static const struct {
+        const char *control, *tracked, *home;
+        int actuator;
+        bool known;
+    } cases[] = {
+        {"", "", "", 0, false},
+        {", passive: [swing]", "", ", 0", 0, true},
+        {"", "tool, ", "", 0, true},
+        {"", "", ", 0", 1, true},
+        {", joints: [shoulder, elbow]", "", "", 1, true},
+        {", joints: [shoulder, elbow]", "", "", 2, false}, /* a motor without a command is slack */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cn_task *task = NULL;
+        char model[512], control[256];
+        snprintf(model, sizeof model, "%s<actuator>%s</actuator>", hinge,
+                 actuators[cases[i].actuator]);
+        snprintf(control, sizeof control,
+                 "scale: 0.1%s}\nstep_limit: 20\ntracked: [%starget]\nreset:\n"
+                 "  joints: {home: [0.2, 0.4%s]",
+                 cases[i].control, cases[i].tracked, cases[i].home);
+        const cn_status status =
+            load_variant(site, model,
+                         "scale: 0.1}\nstep_limit: 20\ntracked: [tool, target]\nreset:\n"
+                         "  joints: {home: [0.2, 0.4]",
+                         control, &task, &err);
+        CU_ASSERT_EQUAL(status, cases[i].known ? CN_OK : CN_ERR_FORMAT);
+        if (!cases[i].known)
+            CU_ASSERT_PTR_NOT_NULL(
+                strstr(err.message,
+                       "task.yaml:14: point 'tool' hangs on joint 'swing', which nothing measures "
+                       "and no servo holds: list the point under tracked or the joint under "
+                       "control: passive, or give the joint a servo"));
+        cn_task_destroy(&task);
+    }
+}
+
 /* Without a scale an action of 1 is all that a motor's control range allows. */
 static void test_task_takes_the_scale_from_the_motors(void)
 {
@@ -272,5 +319,6 @@ CN_TEST_MAIN("sim.task", T(test_task_loads), T(test_task_keeps_training_readable
              T(test_task_varies_a_base), T(test_task_knows_joint_limits),
              T(test_task_commands_chosen_joints_in_order),
              T(test_task_mistakes_name_file_line_and_way_out),
+             T(test_task_needs_to_know_where_points_are),
              T(test_task_takes_the_scale_from_the_motors),
              T(test_task_commands_only_actuated_joints))
