@@ -113,14 +113,13 @@ static cn_status parse_number(cn_yaml_node node, const struct field *f, int i, c
 /* How many there are of what the field is about. */
 static int scope_size(const cn_task *task, scope s)
 {
-    const int bodies = (int)task->model->nbody;
     switch (s) {
     case JOINTS:
         return task->joints;
     case COMMANDED_JOINTS:
         return task->spec.action_size;
     case BODIES:
-        return bodies < CN_MAX_GAP_BODIES ? bodies : CN_MAX_GAP_BODIES;
+        return (int)task->model->nbody;
     case ARM:
         break;
     }
@@ -152,6 +151,12 @@ static cn_status parse_field(cn_yaml_node node, const cn_task *task, const struc
     cn_yaml_node ends;
     int draw;
     const bool each = cn_yaml_is_map(node) && !is_distribution(node, &ends, &draw);
+    if (f->scope == BODIES && scope_size(task, BODIES) > CN_MAX_GAP_BODIES)
+        return cn_yaml_fail(
+            node, err,
+            "the model has %d bodies, and %s is for models of at most %d: leave it "
+            "out, or fuse bodies that do not move (<compiler fusestatic=\"true\"/>)",
+            scope_size(task, BODIES), f->key, CN_MAX_GAP_BODIES);
     if (!each || f->scope == ARM) {
         for (int i = 0; i < scope_size(task, f->scope); i++)
             if (f->scope != BODIES || cn_task_moves(task, i))

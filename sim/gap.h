@@ -14,7 +14,7 @@
 #include "sim/task.h"
 
 #define CN_MAX_DELAY       16
-#define CN_MAX_GAP_BODIES  128
+#define CN_MAX_GAP_BODIES  128 /* of a model whose masses change, the world included */
 #define CN_MAX_GAP_NUMBERS (5 * CN_MAX_JOINTS + CN_MAX_GAP_BODIES + 5)
 
 typedef enum cn_gap_draw { CN_GAP_UNIFORM, CN_GAP_LOG_UNIFORM, CN_GAP_NORMAL } cn_gap_draw;

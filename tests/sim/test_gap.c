@@ -92,6 +92,34 @@ static void test_gap_mistakes_are_told(void)
     cn_task_destroy(&task);
 }
 
+/* Of a model with more bodies than a gap has masses, none are changed silently. */
+static void test_gap_refuses_too_many_bodies(void)
+{
+    char crowd[8192], words[64];
+    cn_gap gap;
+    for (int extra = CN_MAX_GAP_BODIES - 4; extra <= CN_MAX_GAP_BODIES - 3; extra++) {
+        cn_task *task = NULL;
+        size_t used = 0;
+        for (int i = 0; i < extra; i++)
+            used += (size_t)snprintf(crowd + used, sizeof crowd - used, "<body name='b%d'/>", i);
+        snprintf(crowd + used, sizeof crowd - used, "<light pos='0 0 3'/>");
+        CN_ASSERT_OK(load_swapped("<light pos='0 0 3'/>", crowd, &task, &err));
+        const int bodies = extra + 4; /* and the world, the target, the two links */
+        CN_ASSERT_OK(load_gap("action_delay: 1\n", task, &gap));
+        if (bodies <= CN_MAX_GAP_BODIES) {
+            CN_ASSERT_OK(load_gap("mass_scale: {lower: 2}\n", task, &gap));
+            CN_ASSERT_OK(load_gap("mass_scale: 2\n", task, &gap));
+            CU_ASSERT_EQUAL(gap.mass_scale[bodies - 1], 2); /* the lower link */
+        } else {
+            snprintf(words, sizeof words, ":1: the model has %d bodies", bodies);
+            CN_ASSERT_FAILS(CN_ERR_FORMAT, words, load_gap("mass_scale: {lower: 2}\n", task, &gap));
+            CN_ASSERT_FAILS(CN_ERR_FORMAT, "mass_scale is for models of at most 128",
+                            load_gap("mass_scale: 2\n", task, &gap));
+        }
+        cn_task_destroy(&task);
+    }
+}
+
 static void test_gap_none_shares_the_model(void)
 {
     cn_task *task = NULL;
@@ -302,7 +330,7 @@ static void test_gap_of_the_reach_arm_loads(void)
 }
 
 CN_TEST_MAIN("sim.gap", T(test_gap_loads), T(test_gap_mistakes_are_told),
-             T(test_gap_none_shares_the_model),
+             T(test_gap_refuses_too_many_bodies), T(test_gap_none_shares_the_model),
              T(test_gap_offset_lies_about_position_and_moves_the_tool),
              T(test_gap_delay_shifts_the_motion_in_time),
              T(test_gap_delays_however_often_commanded), T(test_gap_changes_the_dynamics),
