@@ -22,6 +22,7 @@
     X(CN_ERR_TIMEOUT, "timed out")                                                                 \
     X(CN_ERR_REFUSED, "refused")                                                                   \
     X(CN_ERR_PHYSICS, "physics diverged")                                                          \
+    X(CN_ERR_LEARNING, "learning diverged")                                                        \
     X(CN_ERR_SAFETY, "stopped by safety")                                                          \
     X(CN_ERR_CANCELLED, "cancelled")
 

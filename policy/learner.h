@@ -33,7 +33,7 @@ struct cn_learner {
     /* Collects and learns. Allocates nothing (environments aside).
      * @param progress  0 at the start of the run .. 1 at its end, for the schedules
      * @param step      out: after a failure its steps are those that may have been learned from
-     * @return what an environment failed with; CN_ERR_PHYSICS when a loss is not finite, and the
+     * @return what an environment failed with; CN_ERR_LEARNING when a loss is not finite, and the
      *         policy is then not to be used. All ranks return the same. */
     cn_status (*iterate)(cn_learner *learner, double progress, cn_learner_step *step,
                          cn_error *err);

@@ -519,7 +519,7 @@ cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *r, double progress, cn_pp
         stats->exchange = cn_exchange_seconds(ppo->exchange) / updates;
     CN_TRY(update_normalizer(ppo, r, err));
     CN_FAIL_IF(
-        !isfinite(stats->loss) || !isfinite(stats->grad_norm), CN_ERR_PHYSICS, err,
+        !isfinite(stats->loss) || !isfinite(stats->grad_norm), CN_ERR_LEARNING, err,
         "the loss is not finite any more (loss %g, gradient norm %g): lower learning_rate, or "
         "look at the task's reward",
         stats->loss, stats->grad_norm);

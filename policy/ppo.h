@@ -57,7 +57,7 @@ cn_status cn_ppo_check(cn_ppo *ppo, cn_error *err);
  * multiplied by 1.5 after one with less than half, within 1e-5 to 1e-2, as in rsl_rl (its
  * algorithms/ppo.py, there after every minibatch).
  * @param progress  0 at the start of the run .. 1 at its end, for the schedules
- * @return CN_ERR_PHYSICS when the loss is not finite; the policy is then not to be used.
+ * @return CN_ERR_LEARNING when the loss is not finite; the policy is then not to be used.
  *         With other ranks, on all of them: CN_ERR_CHECKSUM when their parameters differ, and what
  *         exchanging fails with. */
 cn_status cn_ppo_update(cn_ppo *ppo, const cn_rollout *rollout, double progress,

@@ -418,7 +418,7 @@ cn_status cn_sac_stats_of(cn_sac *sac, cn_sac_stats *stats, cn_error *err)
         .entropy = actor > 0.0 ? -sac->sums.log_prob / actor : NAN,
         .temperature = exp((double)cn_params_values(sac->temperature)[0]),
     };
-    CN_FAIL_IF(!isfinite(sac->sums.critic) || !isfinite(sac->sums.actor), CN_ERR_PHYSICS, err,
+    CN_FAIL_IF(!isfinite(sac->sums.critic) || !isfinite(sac->sums.actor), CN_ERR_LEARNING, err,
                "the loss is not finite any more (critics %g, actor %g): lower learning_rate or "
                "critic_learning_rate, or look at the task's reward",
                stats->critic_loss, stats->actor_loss);

@@ -48,7 +48,7 @@ void cn_sac_destroy(cn_sac **sac);
  * @param progress    0 at the start of the run .. 1 at its end, for the learning rates */
 void cn_sac_update(cn_sac *sac, bool with_actor, double progress);
 
-/* @return CN_ERR_PHYSICS when a loss was not finite; the policy is then not to be used. */
+/* @return CN_ERR_LEARNING when a loss was not finite; the policy is then not to be used. */
 cn_status cn_sac_stats_of(cn_sac *sac, cn_sac_stats *stats, cn_error *err);
 
 /* What it depends on beside the policy's parameters and the transitions, as tensors in its own

@@ -348,14 +348,15 @@ static bool is_finite(cn_params *params)
     return true;
 }
 
-/* Saves what was learned before a failure, and says where: on a robot nothing else has been saved.
+/* Saves what was learned before a failure, and says where: a robot that is lost, a simulation that
+ * diverges. There may be no checkpoint, and it is older.
  * Not a policy that is not to be used, nor one that differs between ranks.
  * @param steps  of this part of the run */
 static cn_status rescue(const run *r, int64_t steps, cn_status failure, cn_error *err)
 {
     char path[CN_PATH], why[CN_NAME];
     cn_error unsaved = {0};
-    if (steps == 0 || failure == CN_ERR_PHYSICS || failure == CN_ERR_CHECKSUM ||
+    if (steps == 0 || failure == CN_ERR_LEARNING || failure == CN_ERR_CHECKSUM ||
         !is_finite(cn_policy_params(r->job->policy)))
         return failure;
     path_of(r, "last.safetensors", path);

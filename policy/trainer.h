@@ -73,9 +73,9 @@ typedef struct cn_train_job {
  * column, in last.safetensors and in best.safetensors, says why the run ended. A run that was
  * killed and resumed, any number of times, ends with the same bits as one that was not.
  * @return what went wrong: an environment, the disk, a loss that is not finite; best.safetensors
- * and the checkpoint are then those written before. So is last.safetensors after CN_ERR_PHYSICS and
- * CN_ERR_CHECKSUM, and when nothing was learned; otherwise it holds what was learned until then,
- * and the message says so. CN_ERR_ARGUMENT for settings that don't go together. */
+ * and the checkpoint are then those written before. So is last.safetensors after CN_ERR_LEARNING
+ * and CN_ERR_CHECKSUM, and when nothing was learned; otherwise it holds what was learned until
+ * then, and the message says so. CN_ERR_ARGUMENT for settings that don't go together. */
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err);
 
 #endif

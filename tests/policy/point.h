@@ -15,7 +15,8 @@
 typedef struct point_world {
     int step_limit;     /* 0: 20 */
     long fail_at;       /* the environment `fails` fails at this step of its life; 0: never */
-    long fails;         /* number of that environment, in order of creation */
+    long fails;         /* number of that environment, in order of creation, */
+    cn_status failure;  /* and what it fails with; CN_OK: CN_ERR_TIMEOUT */
     long refuse_at;     /* creation number that fails; 0: none; numbers from 1 */
     const char *arm;    /* NULL: "point" */
     bool unjudged;      /* the task does not say what success is */
@@ -85,7 +86,8 @@ static inline cn_status point_step(cn_env *env, const float *action, cn_env_step
     point *p = (point *)env;
     const float before = point_distance(p);
     p->age++;
-    CN_FAIL_IF(p->world->fail_at == p->age && p->world->fails == p->number, CN_ERR_TIMEOUT, err,
+    const cn_status failure = p->world->failure != CN_OK ? p->world->failure : CN_ERR_TIMEOUT;
+    CN_FAIL_IF(p->world->fail_at == p->age && p->world->fails == p->number, failure, err,
                "point %ld broke at step %ld", p->number, p->age);
     for (int i = 0; i < 2; i++)
         p->at[i] += POINT_STRIDE * fminf(fmaxf(action[i], -1.0f), 1.0f);

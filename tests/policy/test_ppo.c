@@ -452,7 +452,7 @@ static void test_loss_that_is_not_finite(void)
     setting_create(&s, 1, small_config(), 1, 1);
     CN_ASSERT_OK(cn_collector_run(s.collector, &totals, &err));
     cn_collector_rollout(s.collector)->reward[17] = NAN;
-    CN_ASSERT_FAILS(CN_ERR_PHYSICS, "the loss is not finite any more",
+    CN_ASSERT_FAILS(CN_ERR_LEARNING, "the loss is not finite any more",
                     cn_ppo_update(s.ppo, cn_collector_rollout(s.collector), 0.0, &stats, &err));
     setting_destroy(&s);
 }

@@ -450,7 +450,7 @@ static void test_loss_that_is_not_finite(void)
     run r = {.config = sac_config(), .world = {.broken_reward = true}, .folder = folder_create()};
     cn_policy *policy = fresh_policy(CN_BOUND_TANH);
     cn_train_report report;
-    CN_ASSERT_FAILS(CN_ERR_PHYSICS, "the loss is not finite any more", train(&r, policy, &report));
+    CN_ASSERT_FAILS(CN_ERR_LEARNING, "the loss is not finite any more", train(&r, policy, &report));
     CU_ASSERT_EQUAL(r.world.alive, 0);
     cn_policy_destroy(&policy);
     folder_destroy(&r.folder);

@@ -389,25 +389,27 @@ static void test_environment_that_fails(void)
 
 /* What was learned before an environment fails, in its third rollout, is saved, and the message
  * says where. */
-static void check_rescue(cn_algorithm algorithm, int64_t steps)
+static void check_rescue(cn_algorithm algorithm, cn_status failure, int64_t steps)
 {
     folder = folder_create();
-    point_world world = {.fails = 5, .fail_at = 150};
+    point_world world = {.fails = 5, .fail_at = 150, .failure = failure};
     cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
     cn_train_config config = point_config();
+    char ended[CN_NAME];
     config.algorithm = algorithm;
     config.learning_starts = 256;
     config.updates_per_step = 0.01;
     const cn_train_job job = job_of(policy, &config, &world);
     const uint64_t before = cn_policy_checksum(policy, 1);
     cn_train_report report;
-    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "point 5 broke at step 150", cn_train(&job, &report, &err));
+    CN_ASSERT_FAILS(failure, "point 5 broke at step 150", cn_train(&job, &report, &err));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, folder_path(&folder, "last.safetensors")));
     cn_policy *last = load("last.safetensors");
     CU_ASSERT_NOT_EQUAL(cn_policy_checksum(last, 1), before);
     CU_ASSERT_EQUAL(cn_policy_checksum(last, 1), cn_policy_checksum(policy, 1));
     CU_ASSERT_EQUAL(cn_policy_column_at(last, 1)->steps, steps);
-    CU_ASSERT_STRING_EQUAL(cn_policy_column_at(last, 1)->ended, "failed: timed out");
+    snprintf(ended, sizeof ended, "failed: %s", cn_status_words(failure));
+    CU_ASSERT_STRING_EQUAL(cn_policy_column_at(last, 1)->ended, ended);
     cn_policy_destroy(&last);
     cn_policy_destroy(&policy);
     folder_destroy(&folder);
@@ -415,13 +417,16 @@ static void check_rescue(cn_algorithm algorithm, int64_t steps)
 
 static void test_a_failure_keeps_what_was_learned(void)
 {
-    check_rescue(CN_PPO, 2 * 16 * 64);
-    check_rescue(CN_SAC, 149 * 16); /* it learns after every step */
+    static const cn_status failures[] = {CN_ERR_TIMEOUT, CN_ERR_PHYSICS};
+    for (int i = 0; i < 2; i++) {
+        check_rescue(CN_PPO, failures[i], 2 * 16 * 64);
+        check_rescue(CN_SAC, failures[i], 149 * 16); /* it learns after every step */
+    }
 }
 
 static void test_loss_that_is_not_finite(void)
 {
-    check_failure((point_world){.broken_reward = true}, CN_ERR_PHYSICS,
+    check_failure((point_world){.broken_reward = true}, CN_ERR_LEARNING,
                   "the loss is not finite any more");
 }
 
