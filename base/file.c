@@ -1,8 +1,10 @@
 /* Whole-file reading and atomic writing. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,13 +44,48 @@ cleanup:
     return status;
 }
 
+/* The folder of a path, "." if it names none. */
+static void folder_of(const char *path, char *out, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(out, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    else
+        snprintf(out, size, ".");
+}
+
+/* Removes the temporary files of writers that were killed: their names begin like `stem` and end in
+ * the number of a process of this machine that is no more. */
+static void remove_leftovers(const char *stem)
+{
+    char folder[1200];
+    const char *slash = strrchr(stem, '/'), *name = slash ? slash + 1 : stem;
+    folder_of(stem, folder, sizeof folder);
+    DIR *entries = opendir(folder);
+    for (const struct dirent *e; entries && (e = readdir(entries));) {
+        char *end;
+        if (strncmp(e->d_name, name, strlen(name)) != 0)
+            continue;
+        const long pid = strtol(e->d_name + strlen(name), &end, 10);
+        if (pid > 0 && *end == '\0' && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            unlinkat(dirfd(entries), e->d_name, 0);
+    }
+    if (entries)
+        closedir(entries);
+}
+
 cn_status cn_file_begin(const char *path, cn_file *out, cn_error *err)
 {
+    char host[65] = "", stem[sizeof out->path + sizeof host + 16];
     *out = (cn_file){0};
     CN_FAIL_IF(strlen(path) >= sizeof out->path, CN_ERR_ARGUMENT, err,
                "a path of %zu bytes is too long: %.64s...", strlen(path), path);
     strcpy(out->path, path);
-    snprintf(out->temporary, sizeof out->temporary, "%s.writing-%ld", path, (long)getpid());
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    snprintf(stem, sizeof stem, "%s.writing-%s-", path, host);
+    remove_leftovers(stem);
+    snprintf(out->temporary, sizeof out->temporary, "%s%ld", stem, (long)getpid());
     out->stream = fopen(out->temporary, "wb");
     CN_FAIL_IF(!out->stream, CN_ERR_IO, err, "%s: cannot write: %s", path, strerror(errno));
     return CN_OK;
@@ -58,11 +95,8 @@ cn_status cn_file_begin(const char *path, cn_file *out, cn_error *err)
 static void sync_folder_of(const char *path)
 {
     char folder[1024];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        *(slash == folder ? slash + 1 : slash) = '\0';
-    const int fd = open(slash ? folder : ".", O_RDONLY);
+    folder_of(path, folder, sizeof folder);
+    const int fd = open(folder, O_RDONLY);
     if (fd >= 0) {
         fsync(fd);
         close(fd);

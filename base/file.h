@@ -17,9 +17,11 @@ cn_status cn_file_read(const char *path, char **out, size_t *size, cn_error *err
 typedef struct cn_file {
     FILE *stream;
     char path[1024];
-    char temporary[1100];
+    char temporary[1200]; /* beside it: <path>.writing-<host>-<process> */
 } cn_file;
 
+/* Removes what writers of this path on this machine left behind when they were killed; the
+ * temporary file of a process that lives is never touched. @return CN_ERR_ARGUMENT, CN_ERR_IO. */
 cn_status cn_file_begin(const char *path, cn_file *out, cn_error *err);
 cn_status cn_file_commit(cn_file *file, cn_error *err);
 void cn_file_abandon(cn_file *file);

@@ -1,6 +1,7 @@
 /* Files: whole reads, atomic writes, folders, relative paths. */
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "tests/folder.h"
 
@@ -140,6 +141,54 @@ static void test_begin_and_commit_refuse(void)
     folder_destroy(&folder);
 }
 
+/* A process that has begun to write `a` and waits; it comes back when the file is there. */
+static pid_t start_writer(char temporary[sizeof((cn_file *)NULL)->temporary])
+{
+    const size_t size = sizeof((cn_file *)NULL)->temporary;
+    int pipes[2];
+    CU_ASSERT_EQUAL_FATAL(pipe(pipes), 0);
+    const pid_t writer = fork();
+    CU_ASSERT_TRUE_FATAL(writer >= 0);
+    if (writer == 0) {
+        cn_file file;
+        const cn_status status = cn_file_begin(folder_path(&folder, "a"), &file, NULL);
+        if (status == CN_OK && write(pipes[1], file.temporary, size) == (ssize_t)size)
+            pause();
+        _exit(1);
+    }
+    CU_ASSERT_EQUAL_FATAL(read(pipes[0], temporary, size), (ssize_t)size);
+    close(pipes[0]);
+    close(pipes[1]);
+    return writer;
+}
+
+/* What a killed writer leaves, the next writer of the same file removes; nothing else. */
+static void test_leftovers_of_the_dead_are_removed(void)
+{
+    cn_file file;
+    char dead[sizeof file.temporary], alive[sizeof file.temporary], kept[2][sizeof dead + 2];
+    folder = folder_create();
+    const pid_t killed = start_writer(dead), living = start_writer(alive);
+    kill(killed, SIGKILL);
+    CU_ASSERT_EQUAL(waitpid(killed, NULL, 0), killed);
+    /* another file's, and a name that only looks like one */
+    snprintf(kept[0], sizeof kept[0], "%s/b%s", folder.path, dead + strlen(folder.path) + 2);
+    snprintf(kept[1], sizeof kept[1], "%sx", dead);
+    for (int i = 0; i < 2; i++)
+        file_write(kept[i], "");
+    CU_ASSERT_EQUAL(folder_entries(&folder), 4);
+    CN_ASSERT_OK(cn_file_begin(folder_path(&folder, "a"), &file, &err));
+    CU_ASSERT_NOT_EQUAL(access(dead, F_OK), 0);
+    CU_ASSERT_EQUAL(access(alive, F_OK), 0);
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL(access(kept[i], F_OK), 0);
+    CN_ASSERT_OK(cn_file_commit(&file, &err));
+    CU_ASSERT_EQUAL(folder_entries(&folder), 4);
+    kill(living, SIGKILL);
+    CU_ASSERT_EQUAL(waitpid(living, NULL, 0), living);
+    folder_destroy(&folder);
+}
+
 /* ---- Folders and paths ---- */
 
 static void test_make_folder_makes_parents(void)
@@ -198,4 +247,5 @@ static void test_resolve(void)
 CN_TEST_MAIN("base.file", T(test_read_returns_every_byte), T(test_read_refuses),
              T(test_commit_replaces), T(test_abandon_leaves_the_old_file),
              T(test_full_disk_leaves_the_old_file), T(test_begin_and_commit_refuse),
-             T(test_make_folder_makes_parents), T(test_make_folder_refuses), T(test_resolve))
+             T(test_leftovers_of_the_dead_are_removed), T(test_make_folder_makes_parents),
+             T(test_make_folder_refuses), T(test_resolve))
