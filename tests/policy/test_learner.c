@@ -28,7 +28,11 @@ static void setting_create(setting *s, cn_algorithm algorithm)
 {
     *s = (setting){.config = point_config()};
     s->config.algorithm = algorithm;
-    s->config.kl_target = 0.005; /* so that the learning rate is state as well */
+    s->config.kl_target = 0.005; /* so that PPO's learning rate is state as well */
+    s->config.learning_starts = 256;
+    s->config.updates_per_step = 0.0301; /* so that SAC owes a part of an update */
+    s->config.batch_size = 64;
+    s->config.critic_hidden[0] = s->config.critic_hidden[1] = 16;
     s->policy = point_policy(2, CN_LATERAL_ADAPTER, CN_GROW_IDENTITY);
     CN_ASSERT_OK(cn_pool_create(2, &s->pool, &err));
     const cn_learner_setup setup = setup_of(s);
@@ -75,6 +79,7 @@ static void check_iteration(cn_algorithm algorithm)
 static void test_iteration(void)
 {
     check_iteration(CN_PPO);
+    check_iteration(CN_SAC);
 }
 
 /* The policy's parameters and the state tensors of one learner, put into another, are all it takes
@@ -110,6 +115,7 @@ static void check_state(cn_algorithm algorithm)
 static void test_state_is_all_of_it(void)
 {
     check_state(CN_PPO);
+    check_state(CN_SAC);
 }
 
 static void test_refusals(void)
