@@ -25,7 +25,7 @@ struct cn_graph {
     bool finished;
     int max_rows, rows; /* planned; of the last forward */
     float *arena;
-    float *scratch; /* in the arena */
+    float *scratch, *workspace; /* in the arena */
     const float *values;
     float *grads;
 };
@@ -220,7 +220,7 @@ static bool lay_out(const cn_graph *g, size_t rows, size_t width, size_t *top, f
 /* One pass over the nodes: measures on the first call, places on the second. */
 static bool plan(cn_graph *g, size_t rows, size_t *floats)
 {
-    size_t scratch = 0;
+    size_t scratch = 0, workspace = 0;
     bool good = true;
     *floats = 0;
     for (int i = 0; i < g->count && good; i++) {
@@ -236,8 +236,12 @@ static bool plan(cn_graph *g, size_t rows, size_t *floats)
         good = good && lay_out(g, rows, width, floats, &node->grad);
         if (node->kind->scratch && scratch < width)
             scratch = width;
+        const size_t own = node->kind->workspace ? node->kind->workspace(g, node) : 0;
+        if (workspace < own)
+            workspace = own;
     }
-    return good && lay_out(g, rows, scratch, floats, &g->scratch);
+    return good && lay_out(g, rows, scratch, floats, &g->scratch) &&
+           lay_out(g, 1, workspace, floats, &g->workspace);
 }
 
 cn_status cn_graph_finish(cn_graph *g, int max_rows, cn_graph_mode mode, cn_error *err)
@@ -305,6 +309,11 @@ float *cn_grad_into(cn_graph *g, const cn_graph_node *node, int k, bool *first)
 float *cn_graph_scratch(cn_graph *g)
 {
     return g->scratch;
+}
+
+float *cn_graph_workspace(cn_graph *g)
+{
+    return g->workspace;
 }
 
 /* ---- Running. ---- */

@@ -48,6 +48,8 @@ typedef struct cn_op_kind {
     /* The node is neighbouring columns of input 0, from the one this returns: no copy is made where
      * every reader goes by strides and no gradient flows. NULL: it has values of its own. */
     size_t (*view)(const cn_graph_node *node);
+    /* Floats of cn_graph_workspace that backward uses, whatever the rows. NULL: none. */
+    size_t (*workspace)(const cn_graph *g, const cn_graph_node *node);
 } cn_op_kind;
 
 #define CN_NODE_PARAMS (2 + CN_ADAPTER_SOURCES)
@@ -102,7 +104,9 @@ float *cn_grad_of_param(const cn_graph *g, const cn_graph_node *node, int k);
 /* Where the gradient of input k goes; NULL: none needed. *first tells that nothing has been written
  * there yet: then every element must be written, else it must be added to. */
 float *cn_grad_into(cn_graph *g, const cn_graph_node *node, int k, bool *first);
+/* Memory of the running backward alone: the next node's finds anything in it. */
 float *cn_graph_scratch(cn_graph *g);
+float *cn_graph_workspace(cn_graph *g);
 
 /* ---- Loops that several ops share. ---- */
 

@@ -4,7 +4,6 @@
  * that a frozen x_j costs no product of its own for da_j. Legend: x_j [B, I_j], a_j [1, 1], V [O,
  * I] with I the sum of all I_j, c [1, O], y [B, O]. */
 #include <cblas.h>
-#include <stdlib.h>
 
 #include "tensor/internal.h"
 
@@ -14,7 +13,6 @@ enum { WEIGHT, BIAS, SCALES };
 
 typedef struct settings {
     cn_activation act;
-    float G[]; /* [O, the widest I_j] */
 } settings;
 
 static void forward(cn_graph *g, const cn_graph_node *node, int B)
@@ -67,12 +65,12 @@ static void add_param_grads(const float *G, const float *V, float a, int O, int 
 
 static void backward(cn_graph *g, const cn_graph_node *node, int B)
 {
-    settings *s = node->detail;
+    const cn_activation act = ((const settings *)node->detail)->act;
     const float *V = cn_graph_param(g, node, WEIGHT);
     const int I = cn_graph_param_info(g, node, WEIGHT)->cols, O = node->width;
     float *dV = cn_grad_of_param(g, node, WEIGHT), *dc = cn_grad_of_param(g, node, BIAS);
-    float *d = cn_graph_scratch(g);
-    cn_activate_grad(s->act, node->value, node->grad, d, (size_t)B * (size_t)O);
+    float *d = cn_graph_scratch(g), *G = cn_graph_workspace(g);
+    cn_activate_grad(act, node->value, node->grad, d, (size_t)B * (size_t)O);
     if (dc)
         cn_add_rows(dc, d, B, O);
     for (int j = 0; j < node->input_count; j++) {
@@ -81,8 +79,8 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
         float *da = cn_grad_of_param(g, node, SCALES + j);
         if (dV || da) {
             cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, x->width, B, 1.0f, d, O,
-                        x->value, x->stride, 0.0f, s->G, x->width);
-            add_param_grads(s->G, V, a, O, x->width, I, dV, da);
+                        x->value, x->stride, 0.0f, G, x->width);
+            add_param_grads(G, V, a, O, x->width, I, dV, da);
         }
         bool first;
         float *dx = cn_grad_into(g, node, j, &first);
@@ -94,20 +92,32 @@ static void backward(cn_graph *g, const cn_graph_node *node, int B)
     }
 }
 
+/* One G_j after the other, [O, the widest I_j]. */
+static size_t workspace(const cn_graph *g, const cn_graph_node *node)
+{
+    int widest = 0;
+    for (int j = 0; j < node->input_count; j++) {
+        const int width = cn_graph_input(g, node, j)->width;
+        widest = width > widest ? width : widest;
+    }
+    return (size_t)node->width * (size_t)widest;
+}
+
 static const cn_op_kind adapter = {
     .name = "adapter",
     .forward = forward,
     .backward = backward,
     .scratch = true,
+    .workspace = workspace,
     .strides = true,
 };
 
 cn_node cn_op_adapter(cn_graph *g, const cn_node *sources, int count, const cn_param *scales,
                       cn_param weight, cn_param bias, cn_activation act)
 {
-    int I = 0, widest = 0;
+    int I = 0;
     const cn_node *from = count > 0 ? sources : NULL;
-    cn_graph_node *node = cn_graph_add(g, &adapter, from, count > 0 ? count : 0, 0);
+    cn_graph_node *node = cn_graph_add(g, &adapter, from, count > 0 ? count : 0, sizeof(settings));
     if (!node)
         return -1;
     if (count < 1 || count > CN_ADAPTER_SOURCES)
@@ -116,9 +126,7 @@ cn_node cn_op_adapter(cn_graph *g, const cn_node *sources, int count, const cn_p
     if (!cn_activation_known(act))
         return cn_graph_mistake(g, node, CN_ERR_ARGUMENT, "%d is no activation", (int)act);
     for (int j = 0; j < count; j++) {
-        const int width = cn_graph_width(g, sources[j]);
-        I += width;
-        widest = width > widest ? width : widest;
+        I += cn_graph_width(g, sources[j]);
         if (!cn_graph_use_param(g, node, SCALES + j, scales[j], 1, 1))
             return -1;
     }
@@ -127,12 +135,6 @@ cn_node cn_op_adapter(cn_graph *g, const cn_node *sources, int count, const cn_p
     node->width = cn_graph_param_info(g, node, WEIGHT)->rows;
     if (!cn_graph_use_param(g, node, BIAS, bias, 1, node->width))
         return -1;
-    const size_t floats = (size_t)node->width * (size_t)widest;
-    settings *s = calloc(1, sizeof *s + floats * sizeof(float));
-    if (!s)
-        return cn_graph_mistake(g, node, CN_ERR_MEMORY, "no memory for %zu gradients", floats);
-    free(node->detail);
-    node->detail = s;
-    s->act = act;
+    ((settings *)node->detail)->act = act;
     return node->number;
 }
