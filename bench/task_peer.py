@@ -2,11 +2,14 @@
 same control, observation, reward and success, read from the same YAML. What reach needs is here; anything
 else in a task is refused.
 
-Many environments are stepped at once, in NumPy and on MuJoCo's own thread pool: no DummyVecEnv or
-SubprocVecEnv of single environments comes near that.
+It comes in two kinds: as an ordinary gymnasium.Env of one environment, for Stable-Baselines3's own DummyVecEnv
+and SubprocVecEnv, and as a vector that steps many at once, in NumPy and on MuJoCo's thread pool.
 
-    envs = TaskVecEnv("scenes/reach.yaml", 64, threads=2, seed=1)
+    task = Task("scenes/reach.yaml")
+    env = TaskEnv(task)
+    envs = TaskVecEnv(task, 64, threads=2, seed=1)
 """
+import math
 import os
 
 import gymnasium
@@ -53,6 +56,7 @@ class Task:
             each -= 1
         self.steps_per_tick, self.ticks = each, self.steps // each
         self.tick_s = each * m.opt.timestep
+        self.slow = self.velocity / RAMP_S * self.tick_s  # by so much the velocity may change in a tick
 
         self.step_limit = y["step_limit"]
         reset = y["reset"]
@@ -62,8 +66,8 @@ class Task:
         assert self.draw["draw"] == "reachable", self.draw["draw"]
         self.target, self.tool = self.draw["point"], m.site(self.draw["of"]).id
         self.terms = [self.observation(term) for group in y["observations"].values() for term in group]
-        self.reward = [only(term, ("term", "from", "to", "weight", "scale", "below"), "reward")
-                       for term in y["reward"]]
+        self.reward_terms = [only(term, ("term", "from", "to", "weight", "scale", "below"), "reward")
+                             for term in y["reward"]]
         self.success = only(y["success"], ("from", "to", "below", "hold", "ends_episode"), "success")
         assert not self.success["ends_episode"]
 
@@ -75,9 +79,139 @@ class Task:
         wide = lambda key, default: np.broadcast_to(np.array(term.get(key, default), float), (size,))
         return term["term"], wide("center", 0.0), wide("scale", 1.0)
 
-    @property
-    def observation_size(self):
-        return sum(len(center) for _, center, _ in self.terms)
+    def spaces(self):
+        """Of observations and actions."""
+        box, size = gymnasium.spaces.Box, sum(len(center) for _, center, _ in self.terms)
+        return box(-np.inf, np.inf, (size,), np.float32), box(-1.0, 1.0, (len(self.home),), np.float32)
+
+    def draw_start(self, rng, d):
+        """@return where the joints begin, and the target; d is scratch"""
+        m, spread = self.model, np.array(self.draw["spread"], float)
+        low, high = np.maximum(self.low, self.home - spread), np.minimum(self.high, self.home + spread)
+        while True:
+            d.qpos[:] = m.qpos0
+            d.qpos[self.qpos] = rng.uniform(low, high)
+            mujoco.mj_fwdPosition(m, d)
+            point = d.site_xpos[self.tool].copy()
+            if d.ncon == 0 and np.all(point >= self.draw["low"]) and np.all(point <= self.draw["high"]):
+                break
+        start = rng.uniform(self.home - self.spread, self.home + self.spread)
+        return np.clip(start, self.low, self.high), point
+
+    # ---- Of one environment, or of many: the last axis is that of the joints or of the space ----
+
+    def observe(self, position, velocity, commanded, point):
+        values = {"joint_position": position, "joint_velocity": velocity, "command_error": commanded - position,
+                  "point": point}
+        return np.concatenate([(values[name] - center) * scale for name, center, scale in self.terms],
+                              axis=-1).astype(np.float32)
+
+    def reward(self, distance, action, before):
+        return sum(term["weight"] * reward_term(term, distance, action, before) for term in self.reward_terms)
+
+
+def reward_term(term, distance, action, before):
+    kind = term["term"]
+    if kind == "distance":
+        return distance
+    if kind == "proximity":
+        return 1 - np.tanh(distance / term["scale"])
+    if kind == "inside":
+        return distance < term["below"]
+    if kind == "action":
+        return (action ** 2).sum(axis=-1)
+    if kind == "action_change":
+        return ((action - before) ** 2).sum(axis=-1)
+    raise ValueError(f"reward: {kind} is not known to the peer")
+
+
+# ---- One environment ----
+
+
+def joint_plan(target, p, v, limits, ticks, dt):
+    """The safety filter of one joint, for a control period: where it is told to be at each tick, and its velocity
+    at the end. In Python's own floats: for six joints, NumPy takes longer."""
+    low, high, fastest, slow = limits
+    far = dt * fastest * (slow + fastest) / slow  # no need to brake from there
+
+    def braking(distance):
+        if distance <= 0.0:
+            return 0.0
+        now = distance / dt
+        n = math.floor(0.5 * math.sqrt(1 + 8 * now / slow) - 0.5)
+        return min(fastest, now / (n + 1) + 0.5 * slow * n)
+
+    told = []
+    for _ in range(ticks):
+        distance = target - p
+        speed = fastest if abs(distance) > far else braking(abs(distance))
+        wanted = speed if distance > 0.0 else -speed
+        if wanted > v + slow:
+            wanted = v + slow
+        elif wanted < v - slow:
+            wanted = v - slow
+        if high - p < far:
+            wanted = min(wanted, braking(high - p))
+        if p - low < far:
+            wanted = max(wanted, -braking(p - low))
+        v = wanted
+        q = p + v * dt
+        p = max(p, high) if q > high else min(p, low) if q < low else q
+        told.append(p)
+    return told, v
+
+
+class TaskEnv(gymnasium.Env):
+    """The usual way: one environment, its control period stepped in Python."""
+
+    def __init__(self, task):
+        self.task, self.data = task, mujoco.MjData(task.model)
+        self.observation_space, self.action_space = task.spaces()
+        self.limits = np.stack([task.low, task.high, task.velocity, task.slow], axis=1).tolist()
+
+    def place(self, qpos, point):
+        """An episode begins at these joints, with the target there. @return the observation"""
+        t, d = self.task, self.data
+        mujoco.mj_resetData(t.model, d)
+        d.qpos[t.qpos] = qpos
+        self.point, self.commanded, self.action = point, qpos.copy(), np.zeros(len(qpos))
+        self.p, self.v = qpos.tolist(), [0.0] * len(qpos)
+        self.steps = self.held = 0
+        return self.observe()
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.place(*self.task.draw_start(self.np_random, self.data)), {}
+
+    def observe(self):
+        t, d = self.task, self.data
+        return t.observe(d.qpos[t.qpos], d.qvel[t.qvel], self.commanded, self.point)
+
+    def move(self):
+        """The physics of a control period, the safety filter above the servos."""
+        t, d = self.task, self.data
+        plans = [joint_plan(*joint, t.ticks, t.tick_s)
+                 for joint in zip(self.commanded.tolist(), self.p, self.v, self.limits)]
+        self.v = [v for _, v in plans]
+        for self.p in zip(*(told for told, _ in plans)):
+            d.ctrl[:] = self.p
+            mujoco.mj_step(t.model, d, t.steps_per_tick)
+
+    def step(self, action):
+        t, d = self.task, self.data
+        before, self.action = self.action, np.clip(action.astype(float), -1.0, 1.0)
+        self.commanded = np.clip(self.commanded + self.action * t.scale, t.low, t.high)
+        self.move()
+        mujoco.mj_kinematics(t.model, d)  # mj_step leaves the tool where it was before the last step
+        distance = math.dist(d.site_xpos[t.tool], self.point)
+        self.held = self.held + 1 if distance < t.success["below"] else 0
+        self.steps += 1
+        info = {"is_success": self.held >= t.success["hold"]}
+        reward = float(t.reward(distance, self.action, before))
+        return self.observe(), reward, False, self.steps >= t.step_limit, info
+
+
+# ---- Many environments at once ----
 
 
 def braking_velocity(distance, fastest, slow, dt):
@@ -123,24 +257,13 @@ class Envs:
         self.look([i])
 
     def reset(self, i):
-        t, m, d = self.task, self.task.model, self.data[0]
-        spread = np.array(t.draw["spread"], float)
-        low, high = np.maximum(t.low, t.home - spread), np.minimum(t.high, t.home + spread)
-        while True:
-            d.qpos[:] = m.qpos0
-            d.qpos[t.qpos] = self.rng.uniform(low, high)
-            mujoco.mj_fwdPosition(m, d)
-            point = d.site_xpos[t.tool].copy()
-            if d.ncon == 0 and np.all(point >= t.draw["low"]) and np.all(point <= t.draw["high"]):
-                break
-        self.place(i, np.clip(self.rng.uniform(t.home - t.spread, t.home + t.spread), t.low, t.high), point)
+        self.place(i, *self.task.draw_start(self.rng, self.data[0]))
 
     # ---- Steps ----
 
     def limited(self):
         """The safety filter: what the servos are told in each physics step of the period."""
-        t, dt = self.task, self.task.tick_s
-        slow = t.velocity / RAMP_S * dt
+        t, dt, slow = self.task, self.task.tick_s, self.task.slow
         told = np.empty((self.N, t.ticks, len(t.home)))
         for tick in range(t.ticks):
             distance = self.commanded - self.p
@@ -163,11 +286,7 @@ class Envs:
 
     def observe(self):
         t, nq = self.task, self.task.model.nq
-        position, velocity = self.state[:, 1 + t.qpos], self.state[:, 1 + nq + t.qvel]
-        values = {"joint_position": position, "joint_velocity": velocity,
-                  "command_error": self.commanded - position, "point": self.point}
-        return np.concatenate([(values[name] - center) * scale for name, center, scale in t.terms],
-                              axis=1).astype(np.float32)
+        return t.observe(self.state[:, 1 + t.qpos], self.state[:, 1 + nq + t.qvel], self.commanded, self.point)
 
     def step(self, action):
         """@return reward, truncated, success; observe() and reset() are the caller's."""
@@ -178,40 +297,18 @@ class Envs:
         self.state = self.trajectory[:, -1].copy()
         self.look(range(self.N))
         distance = np.linalg.norm(self.tool - self.point, axis=1)
-        reward = np.zeros(self.N)
-        for term in t.reward:
-            reward += term["weight"] * self.reward_term(term, distance, before)
+        reward = t.reward(distance, self.action, before)
         self.held = np.where(distance < t.success["below"], self.held + 1, 0)
         self.steps += 1
         return reward, self.steps >= t.step_limit, self.held >= t.success["hold"]
-
-    def reward_term(self, term, distance, before):
-        kind = term["term"]
-        if kind == "distance":
-            return distance
-        if kind == "proximity":
-            return 1 - np.tanh(distance / term["scale"])
-        if kind == "inside":
-            return distance < term["below"]
-        if kind == "action":
-            return np.sum(self.action ** 2, axis=1)
-        if kind == "action_change":
-            return np.sum((self.action - before) ** 2, axis=1)
-        raise ValueError(f"reward: {kind} is not known to the peer")
-
-
-def spaces(task):
-    box = gymnasium.spaces.Box
-    return (box(-np.inf, np.inf, (task.observation_size,), np.float32),
-            box(-1.0, 1.0, (len(task.home),), np.float32))
 
 
 class TaskVecEnv(VecEnv):
     """Many environments as one."""
 
-    def __init__(self, path, count, threads, seed):
-        self.envs = Envs(Task(path), count, threads, seed)
-        super().__init__(count, *spaces(self.envs.task))
+    def __init__(self, task, count, threads, seed):
+        self.envs = Envs(task, count, threads, seed)
+        super().__init__(count, *task.spaces())
 
     def reset(self):
         for i in range(self.num_envs):

@@ -12,6 +12,7 @@ import tempfile
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = os.path.join(SOURCE, ".deps", "bench-venv", "bin", "python3")
+REACH = os.path.join(SOURCE, "scenes", "reach.yaml")
 SKIPPED = 77
 
 
@@ -19,17 +20,19 @@ def check_reach(build):
     sys.path.insert(0, os.path.join(SOURCE, "bench"))
     import peers
     peers.BUILD = build
-    for seed in (4, 5):
-        observations, rewards = peers.compare_episode(os.path.join(SOURCE, "scenes", "reach.yaml"), seed)
-        assert max(observations, rewards) <= peers.TOLERANCE, (seed, observations, rewards)
+    for kind in peers.KINDS:
+        for seed in (4, 5):
+            observations, rewards = peers.compare_episode(REACH, seed, kind)
+            assert max(observations, rewards) <= peers.TOLERANCE, (kind, seed, observations, rewards)
 
 
 def check_a_difference_is_seen():
     import peers
     import task_peer
     task_peer.RAMP_S *= 1.5  # a filter that is not ours
-    observations, _ = peers.compare_episode(os.path.join(SOURCE, "scenes", "reach.yaml"), 4)
-    assert observations > peers.TOLERANCE, observations
+    for kind in peers.KINDS:
+        observations, _ = peers.compare_episode(REACH, 4, kind)
+        assert observations > peers.TOLERANCE, (kind, observations)
 
 
 def check_network(build):
