@@ -8,20 +8,29 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 
-from program import (DONE, FAILED, PATIENCE_S, PROGRAM, REACH, USAGE, content, finish, last_json, main,
-                     run, run_json, scaled, wait_for)
+from program import (DONE, FAILED, PATIENCE_S, PROGRAM, REACH, SOURCE, USAGE, content, finish, last_json,
+                     main, run, run_json, scaled, wait_for)
 from ranks import MPIRUN, complaints, ranks_of, skip, start_ranks
 
 ENVS, LENGTH = 8, 32
 SETTINGS = ["--set", f"envs={ENVS}", "--set", f"rollout_steps={LENGTH}", "--set",
             "checkpoint_every=900", "--set", "evaluate_every=2000", "--set", "evaluate_episodes=5"]
 STEPS = scaled(4096, 2048)
+END_S = scaled(5, 30)  # what an iteration and the end of a run may take once mpirun was told to stop
+
+# reach with coarse physics and short episodes: what is tested here are the ranks, not the arm.
+_folder = tempfile.TemporaryDirectory(prefix="cn")
+TASK = os.path.join(_folder.name, "short_reach.yaml")
+with open(TASK, "w", encoding="utf-8") as _file:
+    _file.write(f"base: {REACH}\nname: short_reach\nstep_limit: 10\n"
+                f"model: {{file: {SOURCE}/scenes/reach_arm.xml, options: {{timestep: 0.01}}}}\n")
 
 
 def train(ranks, out, *options, steps=STEPS):
     """Trains on this many ranks; returns what --json says."""
-    process = start_ranks(ranks, "train", REACH, "--out", out, "--steps", steps, "--json", *SETTINGS,
+    process = start_ranks(ranks, "train", TASK, "--out", out, "--steps", steps, "--json", *SETTINGS,
                           *options)
     return last_json(finish(process)[0], "train")
 
@@ -44,7 +53,7 @@ def test_the_same_bits_twice():
 
 def test_one_rank_is_a_run_without_mpirun():
     train(1, "one")
-    run("train", REACH, "--out", "alone", "--steps", STEPS, *SETTINGS)
+    run("train", TASK, "--out", "alone", "--steps", STEPS, *SETTINGS)
     for name in ("last.safetensors", "best.safetensors"):
         assert content(f"one/{name}") == content(f"alone/{name}"), name
 
@@ -52,7 +61,7 @@ def test_one_rank_is_a_run_without_mpirun():
 def test_two_ranks_learn_from_each_other():
     """Rank 0 has the environments that a lone run has; the other's make the policy another one."""
     train(2, "two")
-    run("train", REACH, "--out", "alone", "--steps", STEPS // 2, *SETTINGS)
+    run("train", TASK, "--out", "alone", "--steps", STEPS // 2, *SETTINGS)
     assert content("two/last.safetensors") != content("alone/last.safetensors")
     (column,) = run_json("inspect", "inspect", "two/last.safetensors")["columns"]
     assert column["steps"] == STEPS
@@ -65,7 +74,7 @@ def test_the_program_itself_needs_no_mpi():
 
 def started(out, steps, options=()):
     """A run on two ranks that has written its first checkpoint; a short one may have ended since."""
-    process = start_ranks(2, "train", REACH, "--out", out, "--json", "--steps", steps, *SETTINGS,
+    process = start_ranks(2, "train", TASK, "--out", out, "--json", "--steps", steps, *SETTINGS,
                           options=options)
     wait_for(lambda: process.poll() is not None or os.path.exists(f"{out}/checkpoint.safetensors"),
              "a checkpoint")
@@ -92,15 +101,15 @@ def test_a_killed_rank_ends_the_job_and_it_goes_on():
         out = f"killed{victim}"
         error = killed(out, steps, victim)
         assert f"rank {victim}" in error and "signal 9" in error, error
-        finish(start_ranks(2, "train", REACH, "--out", out, "--resume"))
+        finish(start_ranks(2, "train", TASK, "--out", out, "--resume"))
         for name in ("last.safetensors", "best.safetensors"):
             assert content(f"{out}/{name}") == content(f"whole/{name}"), f"{name} has other bits"
 
 
 def test_another_number_of_ranks_cannot_go_on():
     train(2, "two")
-    for process in (start_ranks(3, "train", REACH, "--out", "two", "--resume"),
-                    start_ranks(1, "train", REACH, "--out", "two", "--resume")):
+    for process in (start_ranks(3, "train", TASK, "--out", "two", "--resume"),
+                    start_ranks(1, "train", TASK, "--out", "two", "--resume")):
         _, error = process.communicate(timeout=PATIENCE_S)
         (said,) = complaints(error)
         assert process.returncode == FAILED and "is of a run on 2 rank(s)" in said, error
@@ -110,7 +119,7 @@ def test_another_number_of_ranks_cannot_go_on():
 def test_a_signal_to_mpirun_ends_the_run_in_order():
     """SIGUSR1 is passed on at once, and the run ends well; after SIGINT mpirun itself fails, and kills
     who has not ended in time."""
-    time_to_end = ("--mca", "odls_base_sigkill_timeout", "30")
+    time_to_end = ("--mca", "odls_base_sigkill_timeout", str(END_S))
     whole = train(2, "whole", steps=4 * STEPS)
     for number, statuses in ((signal.SIGUSR1, (DONE,)), (signal.SIGINT, (DONE, FAILED))):
         out = number.name
