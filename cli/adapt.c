@@ -53,7 +53,7 @@ static cn_status prepare(const adapt_options *o, const cn_train_config *config, 
     if (strcmp(o->method, "finetune") == 0) {
         cn_policy_column *old = cn_policy_column_at(*policy, last);
         cn_policy_thaw(*policy, last);
-        cn_policy_explore(*policy, last, last, column.log_std);
+        CN_TRY(cn_policy_explore(*policy, last, column.log_std, err));
         snprintf(old->method, sizeof old->method, "%s", o->method);
         return CN_OK;
     }

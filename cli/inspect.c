@@ -32,8 +32,13 @@ static column_size size_of(cn_policy *p, int k)
         .lateral = actor.lateral + critic.lateral,
     };
     const cn_param spread = cn_policy_log_std_weight(p, k);
-    if (spread >= 0)
-        s.own += cn_params_info(cn_policy_params(p), spread)->count;
+    if (spread >= 0) {
+        const cn_param_info *info = cn_params_info(cn_policy_params(p), spread);
+        const cn_policy_column *c = cn_policy_column_at(p, k);
+        const size_t own = (size_t)info->rows * (size_t)c->hidden[c->layers - 1];
+        s.own += own;
+        s.lateral += info->count - own;
+    }
     s.total = s.own + s.lateral;
     s.trainable = cn_policy_column_at(p, k)->frozen ? 0 : s.total;
     return s;

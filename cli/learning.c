@@ -122,6 +122,7 @@ cn_policy_column cli_learning_column(const cli_learning *options, const cn_train
     c.adapter_scale = (float)config->adapter_scale;
     c.log_std = (float)config->log_std;
     c.bound = config->algorithm == CN_SAC ? CN_BOUND_TANH : CN_BOUND_CLIP;
+    c.state_std = config->algorithm == CN_SAC;
     c.seed = (uint64_t)options->seed;
     snprintf(c.task, sizeof c.task, "%s", cn_task_spec(task)->task);
     snprintf(c.method, sizeof c.method, "%s", method);

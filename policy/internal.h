@@ -13,7 +13,7 @@ struct cn_policy {
     cn_policy_column column[CN_MAX_COLUMNS];
     cn_normalizer normalizer[CN_MAX_COLUMNS];
     cn_param log_std[CN_MAX_COLUMNS];        /* [1, action_size] */
-    cn_param log_std_weight[CN_MAX_COLUMNS]; /* [action_size, last hidden]; -1: none */
+    cn_param log_std_weight[CN_MAX_COLUMNS]; /* [action_size, its sources]; -1: none */
 };
 
 /* cn_policy_save with further tensors in the same file; their names must not be those of

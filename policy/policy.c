@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/actor.h"
 #include "policy/internal.h"
 
 /* Orthogonal gain of the last layer of actor and critic: Andrychowicz et al. 2020,
@@ -100,14 +101,16 @@ static cn_column_spec net_spec(const cn_policy_column *c, float output_gain)
     return spec;
 }
 
-/* Zeros: the standard deviation begins as a constant. */
+/* Zeros: the standard deviation begins as a constant. It has laterals only where there is something
+ * to inherit through them. */
 static cn_status add_log_std_weight(cn_policy *p, int k, cn_error *err)
 {
     const cn_policy_column *c = &p->column[k];
+    const bool inherits = k > 0 && p->column[k - 1].state_std;
+    const int width = inherits ? cn_net_head_width(p->actor, k) : c->hidden[c->layers - 1];
     char name[CN_PARAM_NAME];
     snprintf(name, sizeof name, "actor/%d/log_std.weight", k);
-    return cn_params_add(p->params, name, p->spec.action_size, c->hidden[c->layers - 1],
-                         &p->log_std_weight[k], err);
+    return cn_params_add(p->params, name, p->spec.action_size, width, &p->log_std_weight[k], err);
 }
 
 static cn_status grow_nets(cn_policy *p, const cn_policy_column *c, cn_growth growth, cn_rng *rng,
@@ -121,6 +124,26 @@ static cn_status grow_nets(cn_policy *p, const cn_policy_column *c, cn_growth gr
     CN_TRY(cn_params_add(p->params, name, 1, p->spec.action_size, &p->log_std[p->columns], err));
     p->log_std_weight[p->columns] = -1;
     return c->state_std ? add_log_std_weight(p, p->columns, err) : CN_OK;
+}
+
+static void set_log_std(cn_policy *p, int k, const float *log_std)
+{
+    memcpy(cn_params_slice(p->params, p->log_std[k]), log_std,
+           (size_t)p->spec.action_size * sizeof *log_std);
+}
+
+/* The standard deviation of column k begins as that of the column before. */
+static cn_status inherit_std(cn_policy *p, int k, cn_error *err)
+{
+    float typical[CN_MAX_ACTIONS];
+    if (p->column[k].state_std && p->column[k - 1].state_std) {
+        set_log_std(p, k, cn_params_slice(p->params, p->log_std[k - 1]));
+        cn_net_copy_head(p->actor, k, p->log_std_weight[k - 1], p->log_std_weight[k]);
+        return CN_OK;
+    }
+    CN_TRY(cn_actor_typical_spread(p, k - 1, typical, err));
+    set_log_std(p, k, typical);
+    return CN_OK;
 }
 
 cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth growth,
@@ -140,12 +163,12 @@ cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth
     CN_TRY(grow_nets(p, c, growth, rng, err));
     CN_TRY(cn_normalizer_create(c->input_size, &p->normalizer[k], err));
     cn_params_fill(p->params, p->log_std[k], column->log_std);
-    if (growth == CN_GROW_IDENTITY) {
-        cn_normalizer_copy(&p->normalizer[k], &p->normalizer[k - 1]);
-        cn_policy_explore(p, k, k - 1, column->log_std);
-    }
     p->columns++;
-    return CN_OK;
+    if (growth == CN_GROW_RANDOM)
+        return CN_OK;
+    cn_normalizer_copy(&p->normalizer[k], &p->normalizer[k - 1]);
+    CN_TRY(inherit_std(p, k, err));
+    return cn_policy_explore(p, k, column->log_std, err);
 }
 
 cn_status cn_policy_add_state_std(cn_policy *p, cn_error *err)
@@ -158,12 +181,26 @@ cn_status cn_policy_add_state_std(cn_policy *p, cn_error *err)
     return CN_OK;
 }
 
-void cn_policy_explore(cn_policy *p, int column, int from, float log_std)
+cn_status cn_policy_level_std(cn_policy *p, int column, cn_error *err)
 {
-    float *to = cn_params_slice(p->params, p->log_std[column]);
-    const float *old = cn_params_slice(p->params, p->log_std[from]);
+    const cn_param weight = p->log_std_weight[column];
+    float typical[CN_MAX_ACTIONS];
+    CN_TRY(cn_actor_typical_spread(p, column, typical, err));
+    set_log_std(p, column, typical);
+    if (weight >= 0)
+        cn_params_fill(p->params, weight, 0.0f);
+    return CN_OK;
+}
+
+cn_status cn_policy_explore(cn_policy *p, int column, float log_std, cn_error *err)
+{
+    float typical[CN_MAX_ACTIONS];
+    float *bias = cn_params_slice(p->params, p->log_std[column]);
+    CN_TRY(cn_actor_typical_spread(p, column, typical, err));
     for (int i = 0; i < p->spec.action_size; i++)
-        to[i] = fmaxf(old[i], log_std);
+        if (typical[i] < log_std)
+            bias[i] = log_std + (bias[i] - typical[i]);
+    return CN_OK;
 }
 
 /* ---- Freezing ---- */

@@ -44,8 +44,10 @@ cn_status cn_policy_create(const cn_env_spec *spec, cn_policy **out, cn_error *e
 void cn_policy_destroy(cn_policy **policy);
 
 /* Adds a column. With an identity start its normaliser and its outputs begin as those of the column
- * before, whose groups it must then share; it explores at least as much as that column did. On
- * failure the policy is only good for cn_policy_destroy. */
+ * before, whose groups it must then share. So does its log standard deviation, state by state if
+ * both columns have state_std; a column without state_std begins, in all states, with the one that
+ * the column before has at the mean observation. Then cn_policy_explore raises it to the column's
+ * log_std. On failure the policy is only good for cn_policy_destroy. */
 cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_growth growth,
                          cn_rng *rng, cn_error *err);
 
@@ -54,8 +56,13 @@ cn_status cn_policy_grow(cn_policy *policy, const cn_policy_column *column, cn_g
  * already. Invalidates graphs built on the policy. @return CN_ERR_MEMORY. */
 cn_status cn_policy_add_state_std(cn_policy *policy, cn_error *err);
 
-/* Sets a column's log standard deviations to those of column `from`, raised to at least log_std. */
-void cn_policy_explore(cn_policy *policy, int column, int from, float log_std);
+/* Makes a column's log standard deviation the same in all states, as PPO learns it: that of the
+ * mean observation. Does nothing where it is the same already. @return CN_ERR_MEMORY. */
+cn_status cn_policy_level_std(cn_policy *policy, int column, cn_error *err);
+
+/* Raises a column's log standard deviations, in all states alike, by what they lack at the mean
+ * observation to be log_std. @return CN_ERR_MEMORY. */
+cn_status cn_policy_explore(cn_policy *policy, int column, float log_std, cn_error *err);
 
 /* Freezes a column: no gradient, and a checksum that save and load verify. */
 void cn_policy_freeze(cn_policy *policy, int column);

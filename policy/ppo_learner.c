@@ -214,6 +214,7 @@ cn_status cn_ppo_learner_create(const cn_learner_setup *setup, cn_learner **out,
         .pool = setup->pool,
         .peers = setup->peers,
     };
+    CN_TRY_CLEANUP(cn_policy_level_std(setup->policy, setup->column, err));
     CN_TRY_CLEANUP(cn_collector_create(setup->policy, setup->column, envs,
                                        (int)config->rollout_steps, seed, setup->make_env,
                                        setup->make_env_ctx, setup->pool, &l->collector, err));

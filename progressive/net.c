@@ -160,25 +160,40 @@ static cn_status add_layer(cn_net *net, int k, int i, cn_rng *rng, cn_error *err
     return CN_OK;
 }
 
-/* Makes the output of column k that of column k-1: W = 0, U_{k-1} = W_{k-1}, U_j = U_j of column
- * k-1 for j < k-1, b = b_{k-1}. */
-static void copy_head(cn_net *net, int k)
+int cn_net_head_width(const cn_net *net, int k)
+{
+    const column *c = &net->column[k];
+    return c->layers[c->spec.layers].own + c->layers[c->spec.layers].lateral;
+}
+
+void cn_net_copy_head(cn_net *net, int k, cn_param from, cn_param to)
+{
+    const int from_own = net->column[k - 1].layers[net->column[k - 1].spec.layers].own;
+    const int to_own = net->column[k].layers[net->column[k].spec.layers].own;
+    const int rows = cn_params_info(net->params, to)->rows;
+    const int from_width = cn_params_info(net->params, from)->cols;
+    const int to_width = cn_params_info(net->params, to)->cols;
+    const float *old = cn_params_slice(net->params, from);
+    float *w = cn_params_slice(net->params, to);
+    memset(w, 0, (size_t)rows * (size_t)to_width * sizeof *w);
+    /* The sources of column k are columns 0..k-1; those of k-1 are 0..k-2, in the same order. */
+    for (int o = 0; o < rows; o++) {
+        float *end = w + (o + 1) * to_width;
+        const float *row = old + o * from_width;
+        memcpy(end - to_width + to_own, row + from_own,
+               (size_t)(from_width - from_own) * sizeof *w);
+        memcpy(end - from_own, row, (size_t)from_own * sizeof *w);
+    }
+}
+
+/* Makes the output of column k that of column k-1. */
+static void copy_output(cn_net *net, int k)
 {
     const layer *from = &net->column[k - 1].layers[net->column[k - 1].spec.layers];
     const layer *to = &net->column[k].layers[net->column[k].spec.layers];
-    const int from_width = from->own + from->lateral, to_width = to->own + to->lateral;
-    const float *old = cn_params_slice(net->params, from->weight);
-    float *w = cn_params_slice(net->params, to->weight);
-    memset(w, 0, (size_t)net->outputs * (size_t)to_width * sizeof *w);
-    /* The sources of column k are columns 0..k-1; those of k-1 are 0..k-2, in the same order. */
-    for (int o = 0; o < net->outputs; o++) {
-        float *lateral = w + o * to_width + to->own;
-        const float *row = old + o * from_width;
-        memcpy(lateral, row + from->own, (size_t)from->lateral * sizeof *w);
-        memcpy(lateral + to->lateral - from->own, row, (size_t)from->own * sizeof *w);
-    }
+    cn_net_copy_head(net, k, from->weight, to->weight);
     memcpy(cn_params_slice(net->params, to->bias), cn_params_slice(net->params, from->bias),
-           (size_t)net->outputs * sizeof *w);
+           (size_t)net->outputs * sizeof(float));
 }
 
 static cn_status check_spec(const cn_net *net, const cn_column_spec *spec, cn_growth growth,
@@ -215,7 +230,7 @@ cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth,
     for (int i = 0; i <= spec->layers; i++)
         CN_TRY(add_layer(net, k, i, rng, err));
     if (growth == CN_GROW_IDENTITY)
-        copy_head(net, k);
+        copy_output(net, k);
     net->columns++;
     return CN_OK;
 }
@@ -328,6 +343,7 @@ cn_node cn_net_build_hidden(const cn_net *net, cn_graph *g, const cn_node *input
 {
     hidden_nodes h;
     const cn_node output = build(net, g, inputs, k, -1, h);
-    *out_hidden = h[k][net->column[k].spec.layers - 1];
+    for (int j = 0; j <= k; j++)
+        out_hidden[j] = h[j][net->column[j].spec.layers - 1];
     return output;
 }

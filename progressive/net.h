@@ -69,6 +69,16 @@ cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth,
 int cn_net_columns(const cn_net *net);
 const cn_column_spec *cn_net_column(const cn_net *net, int column);
 
+/* Columns of the weight of a head that reads what the output layer of `column` reads: its own last
+ * hidden layer, then those of columns 0..column-1, unless it has no laterals. */
+int cn_net_head_width(const cn_net *net, int column);
+
+/* Makes a head of `column` what one of the column before is: W = 0, U_{k-1} = W_{k-1}, U_j = U_j of
+ * column k-1 for j < k-1.
+ * @param from  weight [rows, the last hidden layer of column - 1, or its cn_net_head_width]
+ * @param to    weight [rows, cn_net_head_width(column)] */
+void cn_net_copy_head(cn_net *net, int column, cn_param from, cn_param to);
+
 /* Freezes or thaws one column's parameters. */
 void cn_net_freeze(cn_net *net, int column, bool frozen);
 
@@ -92,8 +102,8 @@ int cn_net_features(const cn_net *net, int column);
 cn_node cn_net_build(const cn_net *net, cn_graph *graph, const cn_node *inputs, int column,
                      cn_node features, cn_node *out_features);
 
-/* The same, computing the earlier columns; also gives the last hidden layer of `column`, for a
- * further head. */
+/* The same, computing the earlier columns; also gives the last hidden layer of every column, for a
+ * further head. @param out_hidden  [column + 1] */
 cn_node cn_net_build_hidden(const cn_net *net, cn_graph *graph, const cn_node *inputs, int column,
                             cn_node *out_hidden);
 

@@ -118,6 +118,26 @@ static void test_state_is_all_of_it(void)
     check_state(CN_SAC);
 }
 
+/* PPO learns one standard deviation for all states: one that SAC left becomes that first. */
+static void test_ppo_levels_the_standard_deviation(void)
+{
+    setting s = {.config = point_config()};
+    cn_rng rng = cn_rng_make(4, 0);
+    s.policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
+    CN_ASSERT_OK(cn_policy_add_state_std(s.policy, &err));
+    point_disturb(s.policy, 1, &rng);
+    CN_ASSERT_OK(cn_pool_create(1, &s.pool, &err));
+    const cn_param weight = cn_policy_log_std_weight(s.policy, 1);
+    const float *value = cn_params_slice(cn_policy_params(s.policy), weight);
+    CU_ASSERT_NOT_EQUAL(value[0], 0.0f);
+    const cn_learner_setup setup = setup_of(&s);
+    CN_ASSERT_OK(cn_learner_create(&setup, &s.learner, &err));
+    CU_ASSERT_EQUAL(value[0], 0.0f);
+    iterate(&s, 1);
+    CU_ASSERT_EQUAL(value[0], 0.0f);
+    setting_destroy(&s);
+}
+
 static void test_refusals(void)
 {
     setting s = {.config = point_config(), .world = {.refuse_at = 3}};
@@ -134,4 +154,5 @@ static void test_refusals(void)
     setting_destroy(&s);
 }
 
-CN_TEST_MAIN("policy.learner", T(test_iteration), T(test_state_is_all_of_it), T(test_refusals))
+CN_TEST_MAIN("policy.learner", T(test_iteration), T(test_state_is_all_of_it),
+             T(test_ppo_levels_the_standard_deviation), T(test_refusals))

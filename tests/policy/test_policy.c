@@ -87,6 +87,133 @@ static void test_identity_start_explores_at_least_as_much(void)
     cn_policy_destroy(&policy);
 }
 
+/* ---- How far actions spread ---- */
+
+enum { STATES = 20 };
+
+/* The log standard deviations of a column with state_std, in some states or in one. */
+static void spread_of(cn_policy *policy, int column, const float *observations, int rows,
+                      float *out)
+{
+    cn_agent *agent = NULL;
+    CN_ASSERT_OK(cn_agent_create(policy, column, rows, CN_AGENT_SAMPLER, &agent, &err));
+    cn_agent_forward(agent, observations, rows);
+    memcpy(out, cn_agent_log_std(agent), (size_t)rows * 2 * sizeof *out);
+    cn_agent_destroy(&agent);
+}
+
+/* A policy whose last column, of this many, spreads otherwise in every state. */
+static cn_policy *spreading(int columns, cn_lateral lateral)
+{
+    cn_policy *policy = point_policy(1, lateral, CN_GROW_RANDOM);
+    cn_policy_column column = point_column(lateral);
+    cn_rng rng = cn_rng_make(17, 0);
+    column.state_std = true;
+    column.log_std = -10.0f;
+    CN_ASSERT_OK(cn_policy_add_state_std(policy, &err));
+    for (int k = 0; k < columns; k++) {
+        if (k > 0)
+            CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+        for (int again = 0; again < 5; again++)
+            point_disturb(policy, k, &rng);
+        cn_policy_freeze(policy, k);
+    }
+    return policy;
+}
+
+/* Log standard deviations where a column's normaliser has its mean. */
+static void spread_at_the_mean(cn_policy *policy, int column, float out[2])
+{
+    float mean[4];
+    for (int i = 0; i < 4; i++)
+        mean[i] = (float)cn_policy_normalizer(policy, column)->mean[i];
+    spread_of(policy, column, mean, 1, out);
+}
+
+/* Where the new column can, it explores as the one before did in every state. */
+static void test_identity_start_spreads_as_before(void)
+{
+    float x[STATES * 4], before[STATES * 2], after[STATES * 2];
+    fill_observations(x, STATES * 4);
+    for (int columns = 1; columns <= 2; columns++) {
+        for (int kind = 0; kind < 2; kind++) {
+            cn_policy *policy = spreading(columns, kinds[kind]);
+            cn_policy_column column = point_column(kinds[kind]);
+            cn_rng rng = cn_rng_make(5, 0);
+            column.state_std = true;
+            column.log_std = -10.0f;
+            CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+            spread_of(policy, columns - 1, x, STATES, before);
+            spread_of(policy, columns, x, STATES, after);
+            for (int i = 0; i < STATES * 2; i++)
+                CU_ASSERT_DOUBLE_EQUAL(after[i], before[i], IDENTITY_TOLERANCE);
+            CU_ASSERT_TRUE(fabsf(before[0] - before[2]) > 0.1f); /* or it would show nothing */
+            CN_ASSERT_OK(cn_policy_verify(policy, &err));
+            cn_policy_destroy(&policy);
+        }
+    }
+}
+
+/* A column with one standard deviation begins with that of the mean observation. */
+static void test_identity_start_without_state_std(void)
+{
+    float want[2];
+    cn_policy *policy = spreading(2, CN_LATERAL_LINEAR);
+    cn_policy_column column = point_column(CN_LATERAL_LINEAR);
+    cn_rng rng = cn_rng_make(5, 0);
+    column.log_std = -10.0f;
+    spread_at_the_mean(policy, 1, want);
+    const float *bias = cn_params_slice(cn_policy_params(policy), cn_policy_log_std(policy, 1));
+    CU_ASSERT_TRUE(fabsf(want[0] - bias[0]) > 0.01f); /* the bias alone would be wrong */
+    CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+    const float *have = cn_params_slice(cn_policy_params(policy), cn_policy_log_std(policy, 2));
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_DOUBLE_EQUAL(have[i], want[i], IDENTITY_TOLERANCE);
+    CU_ASSERT_EQUAL(cn_policy_log_std_weight(policy, 2), -1);
+    cn_policy_destroy(&policy);
+}
+
+/* So does a column that learns on with PPO, itself; a second time changes nothing. */
+static void test_level_std(void)
+{
+    float want[2];
+    cn_policy *policy = spreading(2, CN_LATERAL_LINEAR);
+    cn_params *params = cn_policy_params(policy);
+    cn_policy_thaw(policy, 1);
+    spread_at_the_mean(policy, 1, want);
+    CN_ASSERT_OK(cn_policy_level_std(policy, 1, &err));
+    const uint64_t levelled = cn_policy_checksum(policy, 1);
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_DOUBLE_EQUAL(cn_params_slice(params, cn_policy_log_std(policy, 1))[i], want[i],
+                               IDENTITY_TOLERANCE);
+    const cn_param weight = cn_policy_log_std_weight(policy, 1);
+    for (size_t i = 0; i < cn_params_info(params, weight)->count; i++)
+        CU_ASSERT_EQUAL(cn_params_slice(params, weight)[i], 0.0f);
+    CN_ASSERT_OK(cn_policy_level_std(policy, 1, &err));
+    CU_ASSERT_EQUAL(cn_policy_checksum(policy, 1), levelled);
+    cn_policy_destroy(&policy);
+}
+
+/* What it lacks at the mean observation is added in every state. */
+static void test_explore_raises_every_state(void)
+{
+    float x[STATES * 4], before[STATES * 2], after[STATES * 2], mean[2];
+    cn_policy *policy = spreading(1, CN_LATERAL_LINEAR);
+    fill_observations(x, STATES * 4);
+    cn_policy_thaw(policy, 0);
+    spread_of(policy, 0, x, STATES, before);
+    spread_at_the_mean(policy, 0, mean);
+    const float least = (mean[0] + mean[1]) / 2.0f;
+    const int low = mean[0] < mean[1] ? 0 : 1;
+    CN_ASSERT_OK(cn_policy_explore(policy, 0, least, &err));
+    spread_of(policy, 0, x, STATES, after);
+    for (int i = 0; i < STATES; i++) {
+        CU_ASSERT_TRUE(after[2 * i + low] > before[2 * i + low]);
+        CU_ASSERT_EQUAL(after[2 * i + 1 - low], before[2 * i + 1 - low]);
+    }
+    cn_policy_destroy(&policy);
+}
+
 /* A column that sees one group gets those numbers, and only its own weights for them. */
 static void test_columns_choose_their_groups(void)
 {
@@ -234,7 +361,9 @@ static void test_the_last_column_is_not_verified(void)
 }
 
 CN_TEST_MAIN("policy.policy", T(test_identity_start), T(test_random_start_is_another_policy),
-             T(test_identity_start_explores_at_least_as_much), T(test_columns_choose_their_groups),
-             T(test_grow_refuses), T(test_most_columns), T(test_freezing_stops_gradients),
-             T(test_verify_finds_one_bit), T(test_verify_names_both_sums),
-             T(test_the_last_column_is_not_verified))
+             T(test_identity_start_explores_at_least_as_much),
+             T(test_identity_start_spreads_as_before), T(test_identity_start_without_state_std),
+             T(test_level_std), T(test_explore_raises_every_state),
+             T(test_columns_choose_their_groups), T(test_grow_refuses), T(test_most_columns),
+             T(test_freezing_stops_gradients), T(test_verify_finds_one_bit),
+             T(test_verify_names_both_sums), T(test_the_last_column_is_not_verified))

@@ -84,16 +84,16 @@ static void test_round_trip_is_bit_exact(void)
 }
 
 /* As SAC makes them: squashed, with a standard deviation that depends on the state. */
-static cn_policy *squashed_columns(void)
+static cn_policy *squashed_columns(int columns)
 {
     cn_policy *policy = point_policy(1, CN_LATERAL_LINEAR, CN_GROW_RANDOM);
     const cn_policy_column column = point_column(CN_LATERAL_LINEAR);
     cn_rng rng = cn_rng_make(13, 0);
     cn_policy_column_at(policy, 0)->bound = CN_BOUND_TANH;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < columns; k++) {
         CN_ASSERT_OK(cn_policy_add_state_std(policy, &err));
         point_disturb(policy, k, &rng);
-        if (k == 1)
+        if (k == columns - 1)
             break;
         cn_policy_freeze(policy, k);
         CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
@@ -104,7 +104,7 @@ static cn_policy *squashed_columns(void)
 static void test_squashed_columns_round_trip(void)
 {
     folder = folder_create();
-    cn_policy *policy = squashed_columns(), *back = NULL;
+    cn_policy *policy = squashed_columns(2), *back = NULL;
     CN_ASSERT_OK(cn_policy_save(policy, folder_path(&folder, "a"), &err));
     CN_ASSERT_OK(cn_policy_load(folder_path(&folder, "a"), &back, &err));
     CU_ASSERT_EQUAL(cn_policy_column_at(back, 1)->bound, CN_BOUND_TANH);
@@ -297,15 +297,21 @@ static void test_load_knows_the_first_files(void)
 static void test_load_refuses_another_bound(void)
 {
     folder = folder_create();
-    cn_policy *policy = squashed_columns();
-    CN_ASSERT_OK(cn_policy_save(policy, folder_path(&folder, "whole"), &err));
-    cn_policy_destroy(&policy);
-    check_refused(&(damage){.find = "\"bound\":\"tanh\"", .replace = "\"bound\":\"clip\""},
-                  CN_ERR_CHECKSUM, "column 0 was frozen with checksum ");
-    check_refused(&(damage){.find = "\"state_std\":true", .replace = "\"state_std\":false"},
-                  CN_ERR_CHECKSUM, "column 0 was frozen with checksum ");
-    check_refused(&(damage){.find = "\"bound\":\"tanh\"", .replace = "\"bound\":\"wall\""},
-                  CN_ERR_FORMAT, "unknown bound 'wall'");
+    for (int columns = 1; columns <= 2; columns++) {
+        cn_policy *policy = squashed_columns(columns);
+        cn_policy_freeze(policy, 0);
+        CN_ASSERT_OK(cn_policy_save(policy, folder_path(&folder, "whole"), &err));
+        cn_policy_destroy(&policy);
+        check_refused(&(damage){.find = "\"bound\":\"tanh\"", .replace = "\"bound\":\"clip\""},
+                      CN_ERR_CHECKSUM, "column 0 was frozen with checksum ");
+        const damage level = {.find = "\"state_std\":true", .replace = "\"state_std\":false"};
+        if (columns == 1)
+            check_refused(&level, CN_ERR_CHECKSUM, "column 0 was frozen with checksum ");
+        else /* column 1 would have nothing to inherit */
+            check_refused(&level, CN_ERR_SHAPE, "the tensor 'actor/1/log_std.weight' has");
+        check_refused(&(damage){.find = "\"bound\":\"tanh\"", .replace = "\"bound\":\"wall\""},
+                      CN_ERR_FORMAT, "unknown bound 'wall'");
+    }
     folder_destroy(&folder);
 }
 
