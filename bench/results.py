@@ -49,6 +49,8 @@ def write(name, data, threads):
     os.makedirs(os.path.dirname(to), exist_ok=True)
     origin = {"cpu": cpu(), "cores": os.cpu_count(), "threads": threads, "commit": commit(),
               "date": datetime.date.today().isoformat()}
+    if os.environ.get("OPENBLAS_CORETYPE"):  # kernels other than those that OpenBLAS would choose
+        origin["openblas_coretype"] = os.environ["OPENBLAS_CORETYPE"]
     with open(to + ".part", "w", encoding="utf-8") as f:
         json.dump({**origin, **data}, f, indent=2)
         f.write("\n")

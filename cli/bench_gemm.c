@@ -241,8 +241,8 @@ static void report(const bench *b, bool json)
                  inside = cli_sample_median(&b->inside);
     const double bare = cli_sample_median(&b->bare);
     const double efficiency = cli_sample_median(&b->efficiency);
-    printf("two hidden layers of %d units, one thread; medians of %d rounds\n", CLI_NET_HIDDEN,
-           b->efficiency.count);
+    printf("two hidden layers of %d units, one thread, %s kernels; medians of %d rounds\n",
+           CLI_NET_HIDDEN, openblas_get_corename(), b->efficiency.count);
     for (int kind = 0; kind < KINDS; kind++) {
         const acting *a = &b->acting[kind];
         printf("  acting, %-8s laterals   %8.1f us, its bare products %8.1f us: %.2f x\n",
@@ -258,12 +258,13 @@ static void report(const bench *b, bool json)
     printf("                              %8.1f GFLOP/s, bare %.1f\n", 1e-9 * b->products / inside,
            1e-9 * b->products / bare);
     if (json)
-        cli_print_json(json_pack(
-            "{s:{s:o, s:o}, s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "acting", kind_words[LINEAR],
-            acting_json(&b->acting[LINEAR]), kind_words[ADAPTER], acting_json(&b->acting[ADAPTER]),
-            "update_ms", 1e3 * update, "products_ms", 1e3 * inside, "bare_ms", 1e3 * bare,
-            "efficiency", efficiency, "gflops", 1e-9 * b->products / inside, "bare_gflops",
-            1e-9 * b->products / bare, "rounds", b->efficiency.count));
+        cli_print_json(json_pack("{s:s, s:{s:o, s:o}, s:f, s:f, s:f, s:f, s:f, s:f, s:i}",
+                                 "kernels", openblas_get_corename(), "acting", kind_words[LINEAR],
+                                 acting_json(&b->acting[LINEAR]), kind_words[ADAPTER],
+                                 acting_json(&b->acting[ADAPTER]), "update_ms", 1e3 * update,
+                                 "products_ms", 1e3 * inside, "bare_ms", 1e3 * bare, "efficiency",
+                                 efficiency, "gflops", 1e-9 * b->products / inside, "bare_gflops",
+                                 1e-9 * b->products / bare, "rounds", b->efficiency.count));
 }
 
 int cli_bench_gemm(int argc, char **argv)

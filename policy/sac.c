@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vector.h"
 #include "policy/actor.h"
 #include "policy/q_network.h"
 #include "policy/rollout.h"
@@ -313,13 +314,11 @@ static void learn_critics(void *ctx, int s)
     }
 }
 
-/* targets += tau (critics - targets) */
-static void move_targets(cn_sac *sac)
+/* to += tau (from - to) */
+CN_VECTOR_LOOPS static void move_towards(float *restrict to, const float *restrict from, float tau,
+                                         size_t count)
 {
-    const float tau = (float)sac->config.tau;
-    const float *from = cn_params_values(sac->critics);
-    float *to = cn_params_values(sac->targets);
-    for (size_t i = 0; i < cn_params_count(sac->critics); i++)
+    for (size_t i = 0; i < count; i++)
         to[i] += tau * (from[i] - to[i]);
 }
 
@@ -405,7 +404,8 @@ void cn_sac_update(cn_sac *sac, bool with_actor, double progress)
     sac->updates++;
     if (with_actor && sac->updates % sac->config.actor_every == 0)
         update_actor(sac);
-    move_targets(sac);
+    move_towards(cn_params_values(sac->targets), cn_params_values(sac->critics),
+                 (float)sac->config.tau, cn_params_count(sac->critics));
 }
 
 cn_status cn_sac_stats_of(cn_sac *sac, cn_sac_stats *stats, cn_error *err)

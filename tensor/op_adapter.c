@@ -35,17 +35,16 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
 }
 
 /* The sum of x z, added in lanes: an order of its own, the same on every processor. */
-enum { LANES = 8 };
 CN_VECTOR_LOOPS static float dot(const float *restrict x, const float *restrict z, size_t count)
 {
-    float sum[LANES] = {0}, all = 0;
+    float sum[CN_LANES] = {0}, all = 0;
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
+    for (; i + CN_LANES <= count; i += CN_LANES)
+        CN_FOR_LANES (lane)
             sum[lane] += x[i + lane] * z[i + lane];
     for (size_t lane = 0; i + lane < count; lane++)
         sum[lane] += x[i + lane] * z[i + lane];
-    for (size_t lane = 0; lane < LANES; lane++)
+    CN_FOR_LANES (lane)
         all += sum[lane];
     return all;
 }

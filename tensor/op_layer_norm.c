@@ -9,7 +9,6 @@
 #include "tensor/internal.h"
 
 #define EPSILON 1e-5f
-#define LANES   8 /* partial sums: a vector register's worth, always the same order of addition */
 
 enum { GAIN, BIAS };
 
@@ -21,26 +20,26 @@ typedef struct moments {
 static float add_lanes(const float *lane)
 {
     float sum = 0;
-    for (int l = 0; l < LANES; l++)
+    for (int l = 0; l < CN_LANES; l++)
         sum += lane[l];
     return sum;
 }
 
 CN_VECTOR_LOOPS static moments measure(const float *x, size_t I)
 {
-    float sum[LANES] = {0}, square[LANES] = {0};
+    float sum[CN_LANES] = {0}, square[CN_LANES] = {0};
     size_t i;
-    for (i = 0; i + LANES <= I; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
+    for (i = 0; i + CN_LANES <= I; i += CN_LANES)
+        CN_FOR_LANES (l)
             sum[l] += x[i + l];
     for (; i < I; i++)
-        sum[i % LANES] += x[i];
+        sum[i % CN_LANES] += x[i];
     const float mean = add_lanes(sum) / (float)I;
-    for (i = 0; i + LANES <= I; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
+    for (i = 0; i + CN_LANES <= I; i += CN_LANES)
+        CN_FOR_LANES (l)
             square[l] += (x[i + l] - mean) * (x[i + l] - mean);
     for (; i < I; i++)
-        square[i % LANES] += (x[i] - mean) * (x[i] - mean);
+        square[i % CN_LANES] += (x[i] - mean) * (x[i] - mean);
     return (moments){mean, 1.0f / sqrtf(add_lanes(square) / (float)I + EPSILON)};
 }
 
@@ -61,18 +60,18 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
 CN_VECTOR_LOOPS static void backward_row(const float *x, const float *dy, const float *gain,
                                          moments m, float *dx, size_t I, bool first)
 {
-    float sum[LANES] = {0}, product[LANES] = {0};
+    float sum[CN_LANES] = {0}, product[CN_LANES] = {0};
     size_t i;
-    for (i = 0; i + LANES <= I; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
+    for (i = 0; i + CN_LANES <= I; i += CN_LANES)
+        CN_FOR_LANES (l) {
             const float d = gain[i + l] * dy[i + l];
             sum[l] += d;
             product[l] += d * ((x[i + l] - m.mean) * m.inverse_std);
         }
     for (; i < I; i++) {
         const float d = gain[i] * dy[i];
-        sum[i % LANES] += d;
-        product[i % LANES] += d * ((x[i] - m.mean) * m.inverse_std);
+        sum[i % CN_LANES] += d;
+        product[i % CN_LANES] += d * ((x[i] - m.mean) * m.inverse_std);
     }
     const float mean_d = add_lanes(sum) / (float)I, mean_dz = add_lanes(product) / (float)I;
     for (i = 0; i < I; i++) {

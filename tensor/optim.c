@@ -64,12 +64,11 @@ void cn_adam_update(cn_adam *adam, cn_params *params)
 }
 
 /* Adds squares to a fixed number of partial sums, whatever the processor's vectors hold. */
-enum { LANES = 8 };
-CN_VECTOR_LOOPS static void add_squares(double sum[LANES], const float *g, size_t count)
+CN_VECTOR_LOOPS static void add_squares(double sum[CN_LANES], const float *g, size_t count)
 {
     size_t k = 0;
-    for (; k + LANES <= count; k += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
+    for (; k + CN_LANES <= count; k += CN_LANES)
+        CN_FOR_LANES (lane)
             sum[lane] += (double)g[k + lane] * (double)g[k + lane];
     for (size_t lane = 0; k + lane < count; lane++)
         sum[lane] += (double)g[k + lane] * (double)g[k + lane];
@@ -77,11 +76,11 @@ CN_VECTOR_LOOPS static void add_squares(double sum[LANES], const float *g, size_
 
 double cn_grads_norm(cn_params *params)
 {
-    double sum[LANES] = {0}, all = 0;
+    double sum[CN_LANES] = {0}, all = 0;
     size_t first, count;
     for (cn_param i = 0; next_trainable(params, &i, &first, &count);)
         add_squares(sum, cn_params_grads(params) + first, count);
-    for (int lane = 0; lane < LANES; lane++)
+    for (int lane = 0; lane < CN_LANES; lane++)
         all += sum[lane];
     return sqrt(all);
 }

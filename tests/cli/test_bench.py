@@ -119,6 +119,7 @@ def test_gemm():
     positive({key: result[key] for key in ("update_ms", "products_ms", "bare_ms", "efficiency", "gflops",
                                            "bare_gflops", "rounds")})
     assert result["products_ms"] < result["update_ms"]
+    assert result["kernels"]
 
 
 def test_column():
