@@ -23,8 +23,7 @@ cn_policy_column cn_policy_column_default(void)
         .layers = net.layers,
         .hidden = {net.hidden[0], net.hidden[1]},
         .activation = net.activation,
-        .lateral = net.lateral,
-        .adapter_size = net.adapter_size,
+        .lateral = CN_LATERAL_ADAPTER,
         .adapter_scale = net.adapter_scale,
     };
 }
@@ -84,6 +83,16 @@ static bool same_groups(const cn_policy_column *a, const cn_policy_column *b)
 {
     return a->groups == b->groups &&
            memcmp(a->group, b->group, (size_t)a->groups * sizeof a->group[0]) == 0;
+}
+
+/* Narrow enough that a second column costs little more than a first (bench column); no fewer units
+ * than most arms have joints. */
+static int usual_adapter(const cn_policy_column *c)
+{
+    int widest = 0;
+    for (int i = 0; i < c->layers && i < CN_MAX_LAYERS; i++)
+        widest = c->hidden[i] > widest ? c->hidden[i] : widest;
+    return widest / 8 > 8 ? widest / 8 : 8;
 }
 
 static cn_column_spec net_spec(const cn_policy_column *c, float output_gain)
@@ -160,6 +169,8 @@ cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth
                "an identity start needs the observation groups of the column before it");
     if (growth == CN_GROW_IDENTITY && k > 0)
         c->bound = p->column[k - 1].bound;
+    if (c->adapter_size == 0)
+        c->adapter_size = usual_adapter(c);
     CN_TRY(grow_nets(p, c, growth, rng, err));
     CN_TRY(cn_normalizer_create(c->input_size, &p->normalizer[k], err));
     cn_params_fill(p->params, p->log_std[k], column->log_std);

@@ -21,7 +21,8 @@ typedef struct cn_policy_column {
     int hidden[CN_MAX_LAYERS];
     cn_activation activation;
     cn_lateral lateral;
-    int adapter_size;
+    int adapter_size; /* 0: an eighth of the widest hidden layer, and 8 at least; filled by
+                         cn_policy_grow */
     float adapter_scale;
     float log_std;  /* initial log standard deviation; for an identity start, at least */
     cn_bound bound; /* actions are the mean, clipped by the env, or its tanh; for an identity start

@@ -35,13 +35,12 @@ cn_status cn_q_network_create(cn_params *params, const char *name, const cn_q_sp
     return CN_OK;
 }
 
-cn_node cn_q_network_build(const cn_q_network *q, cn_graph *g, cn_node observation, cn_node action)
+cn_node cn_q_network_build(const cn_q_network *q, cn_graph *g, const cn_node *parts, int count)
 {
     const cn_activation act = q->spec.layer_norm ? CN_IDENTITY : CN_RELU;
-    const cn_node input[] = {observation, action};
     cn_node x = -1;
     for (int i = 0; i < q->spec.layers; i++) {
-        x = i == 0 ? cn_op_linear_of(g, input, 2, q->weight[i], q->bias[i], act)
+        x = i == 0 ? cn_op_linear_of(g, parts, count, q->weight[i], q->bias[i], act)
                    : cn_op_linear(g, x, q->weight[i], q->bias[i], act);
         if (q->spec.layer_norm)
             x = cn_op_activation(g, cn_op_layer_norm(g, x, q->gain[i], q->shift[i]), CN_RELU);

@@ -7,7 +7,7 @@
 #include "progressive/net.h"
 
 typedef struct cn_q_spec {
-    int input_size; /* observation and action */
+    int input_size; /* all parts: observation, action, and what else tells about the state */
     int layers;     /* hidden layers, 1..CN_MAX_LAYERS */
     int hidden[CN_MAX_LAYERS];
     bool layer_norm;
@@ -24,9 +24,8 @@ typedef struct cn_q_network {
 cn_status cn_q_network_create(cn_params *params, const char *name, const cn_q_spec *spec,
                               cn_rng *rng, cn_q_network *out, cn_error *err);
 
-/* @param observation, action  [B, input_size] side by side
+/* @param parts  count >= 1 nodes, side by side [B, input_size]
  * @return [B, 1] */
-cn_node cn_q_network_build(const cn_q_network *q, cn_graph *graph, cn_node observation,
-                           cn_node action);
+cn_node cn_q_network_build(const cn_q_network *q, cn_graph *graph, const cn_node *parts, int count);
 
 #endif

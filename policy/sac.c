@@ -1,7 +1,8 @@
 /* SAC.
  *
- * Legend: B rows of a batch, S shards of it, I input of the column, A actions. In the critics'
- * graph the action is a variable, so that the actor learns what to change.
+ * Legend: B rows of a batch, S shards of it, I input of the column, A actions, F features: the last
+ * hidden layers of the frozen columns. In the critics' graph the action is a variable, so that the
+ * actor learns what to change.
  */
 #include "policy/sac.h"
 
@@ -33,9 +34,11 @@ typedef struct shard {
     cn_actor_nodes nodes;
     cn_node noise, sample, push, actor_loss; /* push [A + 1]: how the loss depends on the sample */
     cn_graph *critic;                        /* critics */
-    cn_node observation, action, returns, q[TWINS], q_min, critic_loss;
+    cn_node observation, action, features, returns, q[TWINS], q_min, critic_loss;
     cn_graph *target; /* targets */
-    cn_node next_observation, next_action, next_q;
+    cn_node next_observation, next_action, next_features, next_q;
+    cn_graph *frozen; /* the columns before this one; NULL where there is none */
+    cn_node frozen_input[CN_MAX_COLUMNS], frozen_features;
     float *target_q;     /* [rows] */
     float *actor_grads;  /* [policy's params] */
     float *critic_grads; /* [critics' params] */
@@ -54,7 +57,7 @@ struct cn_sac {
     cn_params *temperature; /* its logarithm */
     cn_adam actor_adam, critic_adam, temperature_adam;
     int64_t updates;
-    int I, A, batch, shards;
+    int I, A, F, batch, shards;
     shard shard[CN_SHARDS];
     float *actor_grads[CN_SHARDS], *critic_grads[CN_SHARDS];
     float alpha; /* of the update under way */
@@ -68,11 +71,25 @@ struct cn_sac {
 
 /* ---- Creation ---- */
 
+/* Units of the last hidden layers, actor's and critic's, of the columns before this one. */
+static int features_before(cn_policy *policy, int column)
+{
+    int units = 0;
+    for (int k = 0; k < column; k++) {
+        const cn_policy_column *before = cn_policy_column_at(policy, k);
+        units += 2 * before->hidden[before->layers - 1];
+    }
+    return units;
+}
+
 static cn_status create_critics(cn_sac *sac, cn_error *err)
 {
     const cn_train_config *c = &sac->config;
     cn_q_spec spec = {
-        .input_size = sac->I + sac->A, .layers = c->critic_layers, .layer_norm = c->layer_norm};
+        .input_size = sac->I + sac->A + sac->F,
+        .layers = c->critic_layers,
+        .layer_norm = c->layer_norm,
+    };
     memcpy(spec.hidden, c->critic_hidden, sizeof spec.hidden);
     cn_rng rng = cn_rng_make(sac->seed, UINT64_C(0x6372697469) << 24);
     cn_params **const blocks[] = {&sac->critics, &sac->targets};
@@ -105,12 +122,32 @@ static cn_status build_actor(cn_sac *sac, shard *sh, cn_error *err)
     return CN_OK;
 }
 
-/* Both critics of a block and the smaller of them. */
-static cn_node build_twins(const cn_sac *sac, cn_graph *g, cn_node observation, cn_node action,
-                           cn_node q[TWINS])
+/* The last hidden layers of the frozen columns, of actor and critic: what they know of a state. */
+static cn_status build_frozen(cn_sac *sac, shard *sh, cn_error *err)
 {
+    const int before = sac->column;
+    cn_node hidden[2 * CN_MAX_COLUMNS];
+    if (before == 0)
+        return CN_OK;
+    CN_TRY(cn_graph_create(cn_policy_params(sac->policy), &sh->frozen, err));
+    for (int k = 0; k < before; k++)
+        sh->frozen_input[k] =
+            cn_op_input(sh->frozen, "observation", cn_policy_column_at(sac->policy, k)->input_size);
+    cn_net_build_hidden(cn_policy_actor(sac->policy), sh->frozen, sh->frozen_input, before - 1,
+                        hidden);
+    cn_net_build_hidden(cn_policy_critic(sac->policy), sh->frozen, sh->frozen_input, before - 1,
+                        hidden + before);
+    sh->frozen_features = cn_op_concat(sh->frozen, hidden, 2 * before);
+    return cn_graph_finish(sh->frozen, sh->rows, CN_INFERENCE, err);
+}
+
+/* Both critics of a block and the smaller of them. @param features  -1: none */
+static cn_node build_twins(const cn_sac *sac, cn_graph *g, cn_node observation, cn_node action,
+                           cn_node features, cn_node q[TWINS])
+{
+    const cn_node parts[] = {observation, action, features};
     for (int i = 0; i < TWINS; i++)
-        q[i] = cn_q_network_build(&sac->q[i], g, observation, action);
+        q[i] = cn_q_network_build(&sac->q[i], g, parts, sac->F > 0 ? 3 : 2);
     return cn_op_minimum(g, q[0], q[1]);
 }
 
@@ -121,7 +158,8 @@ static cn_status build_critic(cn_sac *sac, shard *sh, cn_error *err)
     sh->observation = cn_op_input(g, "observation", sac->I);
     sh->action = cn_op_variable(g, "action", sac->A);
     sh->returns = cn_op_input(g, "returns", 1);
-    sh->q_min = build_twins(sac, g, sh->observation, sh->action, sh->q);
+    sh->features = sac->F > 0 ? cn_op_input(g, "features", sac->F) : -1;
+    sh->q_min = build_twins(sac, g, sh->observation, sh->action, sh->features, sh->q);
     sh->critic_loss = cn_op_add(g, cn_op_squared_error(g, sh->q[0], sh->returns),
                                 cn_op_squared_error(g, sh->q[1], sh->returns));
     CN_TRY(cn_graph_finish(g, sh->rows, CN_TRAINING, err));
@@ -135,7 +173,9 @@ static cn_status build_target(cn_sac *sac, shard *sh, cn_error *err)
     CN_TRY(cn_graph_create(sac->targets, &sh->target, err));
     sh->next_observation = cn_op_input(sh->target, "observation", sac->I);
     sh->next_action = cn_op_input(sh->target, "action", sac->A);
-    sh->next_q = build_twins(sac, sh->target, sh->next_observation, sh->next_action, q);
+    sh->next_features = sac->F > 0 ? cn_op_input(sh->target, "features", sac->F) : -1;
+    sh->next_q =
+        build_twins(sac, sh->target, sh->next_observation, sh->next_action, sh->next_features, q);
     return cn_graph_finish(sh->target, sh->rows, CN_INFERENCE, err);
 }
 
@@ -156,6 +196,7 @@ static cn_status create_shards(cn_sac *sac, cn_error *err)
         CN_FAIL_IF(!sh->row || !sh->target_q || !sh->actor_grads || !sh->critic_grads,
                    CN_ERR_MEMORY, err, "no memory for SAC");
         CN_TRY(build_actor(sac, sh, err));
+        CN_TRY(build_frozen(sac, sh, err));
         CN_TRY(build_critic(sac, sh, err));
         CN_TRY(build_target(sac, sh, err));
     }
@@ -200,6 +241,7 @@ cn_status cn_sac_create(cn_policy *policy, int column, const cn_train_config *co
         .A = cn_policy_spec(policy)->action_size,
         .batch = (int)config->batch_size,
     };
+    sac->F = features_before(policy, column);
     CN_TRY_CLEANUP(create_critics(sac, err));
     CN_TRY_CLEANUP(create_shards(sac, err));
     cn_moments_zero(cn_policy_params(policy));
@@ -220,6 +262,7 @@ void cn_sac_destroy(cn_sac **sac)
         cn_graph_destroy(&sh->actor);
         cn_graph_destroy(&sh->critic);
         cn_graph_destroy(&sh->target);
+        cn_graph_destroy(&sh->frozen);
         free(sh->row);
         free(sh->target_q);
         free(sh->actor_grads);
@@ -264,6 +307,21 @@ static void copy_input(const cn_sac *sac, const shard *sh, float *to)
            (size_t)sh->rows * (size_t)sac->I * sizeof *to);
 }
 
+/* Puts what the frozen columns know of the rows' states into an input of `g`, if there are any. */
+static void fill_features(const cn_sac *sac, shard *sh, bool next, cn_graph *g, cn_node input)
+{
+    if (sac->F == 0)
+        return;
+    for (int i = 0; i < sh->rows; i++)
+        for (int k = 0; k < sac->column; k++)
+            cn_policy_input(sac->policy, k, next ? sh->row[i].next : sh->row[i].observation,
+                            cn_graph_value(sh->frozen, sh->frozen_input[k]) +
+                                i * cn_policy_column_at(sac->policy, k)->input_size);
+    cn_graph_forward(sh->frozen, sh->rows);
+    memcpy(cn_graph_value(g, input), cn_graph_value(sh->frozen, sh->frozen_features),
+           (size_t)sh->rows * (size_t)sac->F * sizeof(float));
+}
+
 /* Copies the actions of [rows, A + 1] samples into [rows, A]. */
 static void copy_actions(const cn_sac *sac, const shard *sh, const float *sample, float *to)
 {
@@ -279,6 +337,7 @@ static void compute_returns(cn_sac *sac, shard *sh, float *returns)
     const float *sample = sample_actions(sac, sh, true);
     copy_input(sac, sh, cn_graph_value(sh->target, sh->next_observation));
     copy_actions(sac, sh, sample, cn_graph_value(sh->target, sh->next_action));
+    fill_features(sac, sh, true, sh->target, sh->next_features);
     cn_graph_forward(sh->target, sh->rows);
     const float *next_q = cn_graph_value(sh->target, sh->next_q);
     const float discount = (float)sac->config.discount, scale = (float)sac->config.reward_scale;
@@ -298,6 +357,7 @@ static void learn_critics(void *ctx, int s)
         cn_rng_make(sac->seed ^ UINT64_C(0x736163), (uint64_t)sac->updates << 8 | (uint64_t)s);
     draw_rows(sac, sh);
     compute_returns(sac, sh, cn_graph_value(sh->critic, sh->returns));
+    fill_features(sac, sh, false, sh->critic, sh->features);
     float *observation = cn_graph_value(sh->critic, sh->observation);
     float *action = cn_graph_value(sh->critic, sh->action);
     for (int i = 0; i < sh->rows; i++) {

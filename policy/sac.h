@@ -7,8 +7,10 @@
  *     column that grew on one of PPO's, its actions are Gaussian and clipped instead of squashed
  *     (op_sample.c), so that it can begin as the column before; its entropy is then that of the
  *     Gaussian.
- *   - The critics are fresh networks, not progressive ones: a frozen column has a value of states,
- *     not of actions. They belong to the learner, not to the policy.
+ *   - The critics are fresh networks: a frozen column has a value of states, not of actions. But
+ *     beside frozen columns they take, with observation and action, the last hidden layers of those
+ *     columns' actors and critics, as laterals into their first layer. They belong to the learner,
+ *     not to the policy.
  *   - A batch is cut into a number of shards that depends on its size alone; gradients are added in
  *     order: any number of threads gives the same bits. */
 #ifndef CN_POLICY_SAC_H

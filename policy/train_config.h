@@ -47,7 +47,8 @@
     X(patience, 0, 0, 1000000, "end after this many evaluations without a better one; 0: never")   \
     X(checkpoint_every, 100000, 0, 1000000000000,                                                  \
       "environment steps between checkpoints; 0: none")                                            \
-    X(adapter_size, 32, 1, 65536, "units of a lateral adapter")                                    \
+    X(adapter_size, 0, 0, 65536,                                                                   \
+      "units of a lateral adapter; 0: an eighth of a layer's, 8 or more")                          \
     CN_REPLAY_INT_TABLE(X)
 
 #define CN_TRAIN_REAL_TABLE(X)                                                                     \
@@ -84,7 +85,7 @@ typedef enum cn_algorithm { CN_PPO, CN_SAC } cn_algorithm;
     X(algorithm, cn_algorithm, CN_PPO, "how it learns: ppo or sac")                                \
     X(learning_rate_schedule, cn_schedule, CN_SCHEDULE_LINEAR, "constant, linear or cosine")       \
     X(activation, cn_activation, CN_TANH, "tanh, relu or identity")                                \
-    X(lateral, cn_lateral, CN_LATERAL_LINEAR, "of a new column: linear, adapter or none")
+    X(lateral, cn_lateral, CN_LATERAL_ADAPTER, "of a new column: linear, adapter or none")
 
 typedef struct cn_train_config {
 #define CN_TRAIN_FIELD(name, ...) long name;

@@ -267,6 +267,25 @@ static void test_grow_refuses(void)
     cn_policy_destroy(&policy);
 }
 
+static void test_grow_chooses_an_adapter(void)
+{
+    static const struct {
+        int hidden[2], size, units;
+    } cases[] = {{{64, 64}, 0, 8}, {{16, 128}, 0, 16}, {{256, 8}, 0, 32}, {{256, 256}, 3, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cn_policy *policy = point_policy(1, CN_LATERAL_ADAPTER, CN_GROW_RANDOM);
+        cn_rng rng = cn_rng_make(1, 0);
+        cn_policy_column column = point_column(CN_LATERAL_ADAPTER);
+        memcpy(column.hidden, cases[i].hidden, sizeof cases[i].hidden);
+        column.adapter_size = cases[i].size;
+        CN_ASSERT_OK(cn_policy_grow(policy, &column, CN_GROW_IDENTITY, &rng, &err));
+        CU_ASSERT_EQUAL(cn_policy_column_at(policy, 1)->adapter_size, cases[i].units);
+        const cn_param V = cn_params_find(cn_policy_params(policy), "actor/1/adapter1.weight");
+        CU_ASSERT_EQUAL(cn_params_info(cn_policy_params(policy), V)->rows, cases[i].units);
+        cn_policy_destroy(&policy);
+    }
+}
+
 static void test_most_columns(void)
 {
     cn_policy *policy = point_policy(CN_MAX_COLUMNS, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
@@ -364,6 +383,7 @@ CN_TEST_MAIN("policy.policy", T(test_identity_start), T(test_random_start_is_ano
              T(test_identity_start_explores_at_least_as_much),
              T(test_identity_start_spreads_as_before), T(test_identity_start_without_state_std),
              T(test_level_std), T(test_explore_raises_every_state),
-             T(test_columns_choose_their_groups), T(test_grow_refuses), T(test_most_columns),
+             T(test_columns_choose_their_groups), T(test_grow_refuses),
+             T(test_grow_chooses_an_adapter), T(test_most_columns),
              T(test_freezing_stops_gradients), T(test_verify_finds_one_bit),
              T(test_verify_names_both_sums), T(test_the_last_column_is_not_verified))

@@ -1,4 +1,5 @@
-/* SAC: it learns, beside frozen columns and from demonstrations too; the same bits on any number of
+/* SAC: it learns, beside frozen columns, whose knowledge its critics share, and from demonstrations
+ * too; the same bits on any number of
  * threads and after a resume; the clock's end is no end. */
 #include "policy/learner.h"
 #include "policy/sac.h"
@@ -118,6 +119,97 @@ static void test_learns_beside_a_frozen_column(void)
     cn_policy_destroy(&policy);
 }
 
+typedef struct setting {
+    cn_train_config config;
+    cn_policy *policy;
+    cn_pool *pool;
+    cn_replay *replay;
+    cn_sac *sac;
+} setting;
+
+/* One state, to which every action leads back; it is worth `reward` less `slope` times its squared
+ * distance from 0.3. */
+static void setting_create(setting *s, cn_train_config config, float reward, float slope,
+                           bool terminated)
+{
+    const float observation[4] = {0.1f, -0.3f, 0.2f, 0.4f};
+    cn_rng rng = cn_rng_make(3, 0);
+    *s = (setting){.config = config, .policy = fresh_policy(CN_BOUND_TANH)};
+    CN_ASSERT_OK(cn_policy_add_state_std(s->policy, &err));
+    CN_ASSERT_OK(cn_pool_create(1, &s->pool, &err));
+    CN_ASSERT_OK(cn_replay_create(64, 4, 2, &s->replay, &err));
+    for (int i = 0; i < 64; i++) {
+        const float action[2] = {(float)cn_rng_range(&rng, -1.0, 1.0),
+                                 (float)cn_rng_range(&rng, -1.0, 1.0)};
+        const float x = action[0] - 0.3f, y = action[1] - 0.3f;
+        const cn_transition t = {observation, action, reward - slope * (x * x + y * y), observation,
+                                 terminated};
+        cn_replay_add(s->replay, &t);
+    }
+    CN_ASSERT_OK(
+        cn_sac_create(s->policy, 0, &s->config, s->replay, NULL, 1, s->pool, &s->sac, &err));
+}
+
+static void setting_destroy(setting *s)
+{
+    cn_sac_destroy(&s->sac);
+    cn_sac_destroy(&s->sac);
+    cn_replay_destroy(&s->replay);
+    cn_pool_destroy(&s->pool);
+    cn_policy_destroy(&s->policy);
+}
+
+/* Sum of the critics after an update beside a frozen column, whose critic was scaled by `scale`
+ * before. */
+static uint64_t critics_beside(float scale, int64_t *count)
+{
+    const float observation[4] = {0.1f, -0.3f, 0.2f, 0.4f}, action[2] = {0.5f, -0.5f};
+    const cn_transition t = {observation, action, 1.0f, observation, false};
+    const cn_train_config config = sac_config();
+    cn_policy *policy = point_policy(2, CN_LATERAL_LINEAR, CN_GROW_IDENTITY);
+    cn_params *params = cn_policy_params(policy);
+    const cn_param weight = cn_params_find(params, "critic/0/layer0.weight");
+    cn_tensor_view state[CN_SAC_TENSORS];
+    cn_pool *pool;
+    cn_replay *replay;
+    cn_sac *sac;
+    for (size_t i = 0; i < cn_params_info(params, weight)->count; i++)
+        cn_params_slice(params, weight)[i] *= scale;
+    CN_ASSERT_OK(cn_policy_add_state_std(policy, &err));
+    CN_ASSERT_OK(cn_pool_create(1, &pool, &err));
+    CN_ASSERT_OK(cn_replay_create(1, 4, 2, &replay, &err));
+    cn_replay_add(replay, &t);
+    CN_ASSERT_OK(cn_sac_create(policy, 1, &config, replay, NULL, 1, pool, &sac, &err));
+    cn_sac_update(sac, false, 0.0);
+    cn_sac_state(sac, state);
+    CU_ASSERT_STRING_EQUAL(state[2].name, "trainer/critics");
+    *count = state[2].shape[1];
+    const uint64_t sum = cn_checksum_append(0, state[2].data, state[2].bytes);
+    cn_sac_destroy(&sac);
+    cn_replay_destroy(&replay);
+    cn_pool_destroy(&pool);
+    cn_policy_destroy(&policy);
+    return sum;
+}
+
+/* The critics see the last hidden layers of the frozen column's actor and critic; nothing else
+ * that learns reads the latter. */
+static void test_critics_know_what_the_frozen_columns_know(void)
+{
+    const cn_train_config config = sac_config();
+    int64_t beside, alone;
+    setting s;
+    const uint64_t one = critics_beside(1.0f, &beside);
+    CU_ASSERT_EQUAL(critics_beside(1.0f, &beside), one);
+    CU_ASSERT_NOT_EQUAL(critics_beside(0.5f, &beside), one);
+    cn_tensor_view state[CN_SAC_TENSORS];
+    setting_create(&s, config, 0.0f, 0.0f, false);
+    cn_sac_state(s.sac, state);
+    alone = state[2].shape[1];
+    CU_ASSERT_EQUAL(beside - alone, 2L * config.critic_hidden[0] * (16 + 16));
+    setting_destroy(&s);
+}
+
 /* Before its first update the policy acts as it did: a state's standard deviation changes no mean.
  */
 static void test_state_std_changes_no_action(void)
@@ -227,46 +319,6 @@ static void test_resumed_run_ends_with_the_same_bits(void)
 }
 
 /* ---- Updates, one by one ---- */
-
-typedef struct setting {
-    cn_train_config config;
-    cn_policy *policy;
-    cn_pool *pool;
-    cn_replay *replay;
-    cn_sac *sac;
-} setting;
-
-/* One state, to which every action leads back; it is worth `reward` less `slope` times its squared
- * distance from 0.3. */
-static void setting_create(setting *s, cn_train_config config, float reward, float slope,
-                           bool terminated)
-{
-    const float observation[4] = {0.1f, -0.3f, 0.2f, 0.4f};
-    cn_rng rng = cn_rng_make(3, 0);
-    *s = (setting){.config = config, .policy = fresh_policy(CN_BOUND_TANH)};
-    CN_ASSERT_OK(cn_policy_add_state_std(s->policy, &err));
-    CN_ASSERT_OK(cn_pool_create(1, &s->pool, &err));
-    CN_ASSERT_OK(cn_replay_create(64, 4, 2, &s->replay, &err));
-    for (int i = 0; i < 64; i++) {
-        const float action[2] = {(float)cn_rng_range(&rng, -1.0, 1.0),
-                                 (float)cn_rng_range(&rng, -1.0, 1.0)};
-        const float x = action[0] - 0.3f, y = action[1] - 0.3f;
-        const cn_transition t = {observation, action, reward - slope * (x * x + y * y), observation,
-                                 terminated};
-        cn_replay_add(s->replay, &t);
-    }
-    CN_ASSERT_OK(
-        cn_sac_create(s->policy, 0, &s->config, s->replay, NULL, 1, s->pool, &s->sac, &err));
-}
-
-static void setting_destroy(setting *s)
-{
-    cn_sac_destroy(&s->sac);
-    cn_sac_destroy(&s->sac);
-    cn_replay_destroy(&s->replay);
-    cn_pool_destroy(&s->pool);
-    cn_policy_destroy(&s->policy);
-}
 
 /* The value that the critics learn: of a terminal state the reward alone; of one that the clock
  * ended, or nothing did, reward / (1 - discount) plus the discounted entropy bonus, here nearly 0.
@@ -457,7 +509,8 @@ static void test_loss_that_is_not_finite(void)
 }
 
 CN_TEST_MAIN("policy.sac", T(test_learns_squashed), T(test_learns_clipped_and_without_layer_norm),
-             T(test_learns_beside_a_frozen_column), T(test_state_std_changes_no_action),
+             T(test_learns_beside_a_frozen_column),
+             T(test_critics_know_what_the_frozen_columns_know), T(test_state_std_changes_no_action),
              T(test_unscaled_inputs_stay_unscaled), T(test_threads_do_not_change_bits),
              T(test_resumed_run_ends_with_the_same_bits), T(test_only_termination_ends_the_value),
              T(test_temperature_finds_the_target_entropy), T(test_demos_are_half_of_a_batch),
