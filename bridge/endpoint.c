@@ -30,6 +30,17 @@ bool cn_endpoint_is_ipv6(const char *endpoint)
     return starts_with(endpoint, TCP "[");
 }
 
+bool cn_endpoint_is_local(const char *endpoint)
+{
+    unsigned net, a, b, c;
+    char end;
+    if (cn_endpoint_is_ipc(endpoint) || starts_with(endpoint, TCP "localhost:") ||
+        starts_with(endpoint, TCP "lo:") || starts_with(endpoint, TCP "[::1]:"))
+        return true;
+    return sscanf(endpoint, TCP "%u.%u.%u.%u%c", &net, &a, &b, &c, &end) == 5 && net == 127 &&
+           end == ':';
+}
+
 int cn_endpoint_port(const char *endpoint)
 {
     const char *colon = strrchr(endpoint, ':');

@@ -17,6 +17,9 @@ cn_status cn_endpoint_check(const char *endpoint, bool bind, cn_error *err);
 bool cn_endpoint_is_ipc(const char *endpoint);
 bool cn_endpoint_is_ipv6(const char *endpoint); /* tcp://[::1]:5555: a socket must be told */
 
+/* Whether only this machine reaches it: ipc, and tcp on loopback. */
+bool cn_endpoint_is_local(const char *endpoint);
+
 /* Makes an ipc path free to bind: refuses one that a living server listens on (ZeroMQ would
  * silently take it over) or that is a file of another kind (ZeroMQ would delete it). Does nothing
  * for tcp.

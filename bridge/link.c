@@ -39,6 +39,7 @@ struct cn_link {
     char endpoint[CN_WIRE_ENDPOINT];
     void *context, *infos, *frames, *requests; /* ZeroMQ: context, SUB, SUB, DEALER */
     void *monitor;                             /* PAIR: tells how the DEALER's connection is */
+    void *greeting;                            /* PAIR: how the robot takes us; until it has */
     cn_arena *arena;
     cn_wire_info info;
     uint64_t lease;      /* 0: none */
@@ -62,7 +63,18 @@ static cn_status zmq_fail(const cn_link *link, const char *what, cn_error *err)
     CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", what, link->endpoint, zmq_strerror(zmq_errno()));
 }
 
-static void *open_socket(cn_link *link, int type)
+/* Nothing is said to a robot that has not the secret of `robot`. */
+static bool set_keys(void *socket, const cn_link_keys *keys)
+{
+    return !keys ||
+           (zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->robot.public_text, CN_KEY_TEXT) ==
+                0 &&
+            zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->own.public_text, CN_KEY_TEXT) == 0 &&
+            zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->own.secret_text, CN_KEY_TEXT) == 0);
+}
+
+/* @return NULL: none to be had, and none that encrypts */
+static void *open_socket(cn_link *link, int type, const cn_link_keys *keys)
 {
     void *socket = zmq_socket(link->context, type);
     if (!socket)
@@ -73,6 +85,10 @@ static void *open_socket(cn_link *link, int type)
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+    if (!set_keys(socket, keys)) {
+        zmq_close(socket);
+        return NULL;
+    }
     if (type == ZMQ_SUB) {
         zmq_setsockopt(socket, ZMQ_CONFLATE, &latest_only, sizeof latest_only);
         return socket;
@@ -374,16 +390,40 @@ const void *cn_link_last_command(const cn_link *link, uint32_t *size)
 
 /* ---- Connecting ---- */
 
-static cn_status wait_for_info(cn_link *link, int timeout_ms, cn_error *err)
+/* Whether the robot has turned the connection for infos down, and why. */
+static cn_status check_handshake(cn_link *link, bool encrypted, cn_error *err)
+{
+    uint8_t event[6]; /* u16 event, u32 value; then a part with the address, of no use here */
+    uint8_t address[CN_WIRE_ENDPOINT];
+    while (zmq_recv(link->greeting, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
+        uint16_t what;
+        memcpy(&what, event, sizeof what);
+        zmq_recv(link->greeting, address, sizeof address, ZMQ_DONTWAIT);
+        CN_FAIL_IF(what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, CN_ERR_REFUSED, err,
+                   "the robot at %s does not know our key: its --allow must have the .pub file",
+                   link->endpoint);
+        CN_FAIL_IF(what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, CN_ERR_REFUSED, err,
+                   encrypted ? "what answers at %s takes no keys: it is no robot, or an open one"
+                             : "what answers at %s wants to know who we are: give --key and "
+                               "--robot-key, or it is no robot",
+                   link->endpoint);
+    }
+    return CN_OK;
+}
+
+static cn_status wait_for_info(cn_link *link, const cn_link_keys *keys, int timeout_ms,
+                               cn_error *err)
 {
     const int64_t deadline = cn_clock_now() + timeout_ms * NS_PER_MS;
     const void *packed;
     uint32_t packed_size;
     bool is_frame = true;
     while (is_frame) {
-        const bool readable = wait_readable(link->infos, NULL, deadline);
+        const bool readable = wait_readable(link->infos, link->greeting, deadline);
         CN_FAIL_IF(!readable && cn_clock_now() >= deadline, CN_ERR_TIMEOUT, err,
-                   "no robot answers at %s: is `colonnade robot` running there?", link->endpoint);
+                   "no robot answers at %s: is `colonnade robot` running there%s?", link->endpoint,
+                   keys ? ", with the key of --robot-key" : "");
+        CN_TRY(check_handshake(link, keys != NULL, err));
         const int size = take_message(link, link->infos);
         if (size >= 0)
             CN_TRY(cn_wire_unpack_state(link->arena, link->in, (size_t)size, NULL, &is_frame,
@@ -395,32 +435,58 @@ static cn_status wait_for_info(cn_link *link, int timeout_ms, cn_error *err)
     return CN_OK;
 }
 
-static cn_status open_sockets(cn_link *link, cn_error *err)
+/* @return a PAIR that receives these events of a socket; NULL: none to be had */
+static void *watch(cn_link *link, void *socket, const char *address, int events)
 {
-    const char *const events = "inproc://events";
+    void *monitor = zmq_socket(link->context, ZMQ_PAIR);
+    if (monitor &&
+        (zmq_socket_monitor(socket, address, events) != 0 || zmq_connect(monitor, address) != 0)) {
+        zmq_close(monitor);
+        return NULL;
+    }
+    return monitor;
+}
+
+/* Events end before their reader does: libzmq would wait for it. */
+static void unwatch(void *socket, void **monitor)
+{
+    if (!*monitor)
+        return;
+    zmq_socket_monitor(socket, NULL, 0);
+    zmq_close(*monitor);
+    *monitor = NULL;
+}
+
+static cn_status open_sockets(cn_link *link, const cn_link_keys *keys, cn_error *err)
+{
     link->context = zmq_ctx_new();
     if (link->context) {
-        link->infos = open_socket(link, ZMQ_SUB);
-        link->frames = open_socket(link, ZMQ_SUB);
-        link->requests = open_socket(link, ZMQ_DEALER);
-        link->monitor = zmq_socket(link->context, ZMQ_PAIR);
+        link->infos = open_socket(link, ZMQ_SUB, keys);
+        link->frames = open_socket(link, ZMQ_SUB, keys);
+        link->requests = open_socket(link, ZMQ_DEALER, keys);
     }
-    if (!link->infos || !link->frames || !link->requests || !link->monitor ||
-        zmq_socket_monitor(link->requests, events,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0 ||
-        zmq_connect(link->monitor, events) != 0)
+    if (link->infos && link->frames && link->requests) {
+        link->monitor = watch(link, link->requests, "inproc://events",
+                              ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+        link->greeting =
+            watch(link, link->infos, "inproc://greeting",
+                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
+    }
+    if (!link->monitor || !link->greeting)
         return zmq_fail(link, "open sockets for", err);
     return CN_OK;
 }
 
-static cn_status connect_sockets(cn_link *link, int timeout_ms, cn_error *err)
+static cn_status connect_sockets(cn_link *link, const cn_link_keys *keys, int timeout_ms,
+                                 cn_error *err)
 {
     char requests[CN_WIRE_ENDPOINT];
     zmq_setsockopt(link->infos, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_INFO, 1);
     zmq_setsockopt(link->frames, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_FRAME, 1);
     if (zmq_connect(link->infos, link->endpoint) != 0)
         return zmq_fail(link, "connect to", err);
-    CN_TRY(wait_for_info(link, timeout_ms, err));
+    CN_TRY(wait_for_info(link, keys, timeout_ms, err));
+    unwatch(link->infos, &link->greeting);
     if (!link->info.lockstep && zmq_connect(link->frames, link->endpoint) != 0)
         return zmq_fail(link, "connect to the frames of", err);
     CN_TRY(cn_endpoint_of_requests(link->endpoint, link->info.request_endpoint, requests, err));
@@ -429,7 +495,8 @@ static cn_status connect_sockets(cn_link *link, int timeout_ms, cn_error *err)
     return CN_OK;
 }
 
-cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, cn_error *err)
+cn_status cn_link_connect(const char *endpoint, const cn_link_keys *keys, int timeout_ms,
+                          cn_link **out, cn_error *err)
 {
     cn_status status = CN_OK;
     CN_TRY(cn_endpoint_check(endpoint, false, err));
@@ -441,8 +508,8 @@ cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, c
     if (!link->in || !link->packed)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a link's messages");
     CN_TRY_CLEANUP(cn_arena_create(2 * MESSAGE_MAX, &link->arena, err));
-    CN_TRY_CLEANUP(open_sockets(link, err));
-    CN_TRY_CLEANUP(connect_sockets(link, timeout_ms, err));
+    CN_TRY_CLEANUP(open_sockets(link, keys, err));
+    CN_TRY_CLEANUP(connect_sockets(link, keys, timeout_ms, err));
     *out = link;
     return CN_OK;
 
@@ -457,9 +524,9 @@ void cn_link_destroy(cn_link **link)
         return;
     cn_link *l = *link;
     release(l, RELEASE_WAIT_MS, NULL);
-    if (l->requests) /* events end before their reader does: libzmq would wait for it */
-        zmq_socket_monitor(l->requests, NULL, 0);
-    void *const sockets[] = {l->monitor, l->requests, l->frames, l->infos};
+    unwatch(l->requests, &l->monitor);
+    unwatch(l->infos, &l->greeting);
+    void *const sockets[] = {l->requests, l->frames, l->infos};
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
         if (sockets[i])
             zmq_close(sockets[i]);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bridge/keys.h"
 #include "bridge/plant.h"
 
 typedef struct cn_link cn_link;
@@ -25,15 +26,24 @@ typedef struct cn_frame {
     uint32_t packed_size;
 } cn_frame;
 
+/* By which robot and controller know each other. */
+typedef struct cn_link_keys {
+    cn_key own;   /* with its secret */
+    cn_key robot; /* public: whoever answers has its secret, or nothing is told to him */
+} cn_link_keys;
+
 /* Connects, waits up to timeout_ms for RobotInfo, checks the protocol version.
- * @return CN_ERR_ARGUMENT (not an endpoint), CN_ERR_TIMEOUT (nobody there), CN_ERR_MISMATCH
- * (version), CN_ERR_FORMAT (what comes from there is not ours).
+ * @param keys  NULL: in the clear, with a robot that takes strangers
+ * @return CN_ERR_ARGUMENT (not an endpoint), CN_ERR_TIMEOUT (nobody there), CN_ERR_REFUSED (it does
+ * not know our key, or has another; it wants a key, or has none), CN_ERR_MISMATCH (version),
+ * CN_ERR_FORMAT (what comes from there is not ours).
  *
  * Whatever asks the robot for something later returns CN_ERR_REFUSED with the server's words,
  * CN_ERR_SAFETY while an emergency stop is latched, CN_ERR_TIMEOUT when no answer comes or
  * the connection breaks (a robot that dies is noticed at once, however long it may take to answer),
  * CN_ERR_MISMATCH when the server was restarted since. */
-cn_status cn_link_connect(const char *endpoint, int timeout_ms, cn_link **out, cn_error *err);
+cn_status cn_link_connect(const char *endpoint, const cn_link_keys *keys, int timeout_ms,
+                          cn_link **out, cn_error *err);
 /* Releases the lease, closes the sockets. */
 void cn_link_destroy(cn_link **link);
 

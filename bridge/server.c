@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "base/clock.h"
+#include "bridge/authenticator.h"
 #include "bridge/endpoint.h"
 #include "bridge/gate.h"
 
@@ -32,6 +33,7 @@ struct cn_server {
     cn_plant *plant; /* borrowed */
     bool lockstep;
     void *context, *state, *requests; /* ZeroMQ: context, XPUB, ROUTER */
+    cn_authenticator *authenticator;  /* NULL: no encryption */
     cn_wire_info info;                /* also holds the request endpoint */
     char state_endpoint[CN_WIRE_ENDPOINT];
     cn_safety *safety;
@@ -119,8 +121,19 @@ static cn_status bind_requests(cn_server *server, const char *state, cn_error *e
     return bind_socket(server->requests, endpoint, bound, err);
 }
 
-static cn_status open_sockets(cn_server *server, const char *endpoint, cn_error *err)
+/* Lets only those in who are allowed. */
+static cn_status guard_sockets(cn_server *server, const cn_server_config *config, cn_error *err)
 {
+    if (!config->key)
+        return CN_OK;
+    CN_TRY(cn_authenticator_create(server->context, config->allowed, &server->authenticator, err));
+    CN_TRY(cn_authenticator_guard(server->authenticator, server->state, config->key, err));
+    return cn_authenticator_guard(server->authenticator, server->requests, config->key, err);
+}
+
+static cn_status open_sockets(cn_server *server, const cn_server_config *config, cn_error *err)
+{
+    const char *endpoint = config->endpoint;
     server->context = zmq_ctx_new();
     if (server->context) {
         server->state = open_socket(server, ZMQ_XPUB, endpoint);
@@ -128,6 +141,7 @@ static cn_status open_sockets(cn_server *server, const char *endpoint, cn_error 
     }
     if (!server->state || !server->requests)
         return zmq_fail(err, "open sockets for", endpoint);
+    CN_TRY(guard_sockets(server, config, err));
     CN_TRY(bind_socket(server->state, endpoint, server->state_endpoint, err));
     return bind_requests(server, endpoint, err);
 }
@@ -137,6 +151,11 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
 {
     cn_status status = CN_OK;
     CN_TRY(cn_endpoint_check(config->endpoint, true, err));
+    CN_FAIL_IF(!config->key && !config->open && !cn_endpoint_is_local(config->endpoint),
+               CN_ERR_ARGUMENT, err,
+               "other machines reach %s: give the robot a key and those who are allowed "
+               "(colonnade keygen), or open it to everybody",
+               config->endpoint);
     CN_TRY(check_plant(plant, config->lockstep, err));
     cn_server *server = calloc(1, sizeof *server);
     CN_FAIL_IF(!server, CN_ERR_MEMORY, err, "no memory for a robot server");
@@ -153,7 +172,7 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
                                     CN_SAFETY_RAMP_S, &server->safety, err));
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
     cn_gate_begin(&server->gate, server->safety);
-    CN_TRY_CLEANUP(open_sockets(server, config->endpoint, err));
+    CN_TRY_CLEANUP(open_sockets(server, config, err));
     *out = server;
     return CN_OK;
 
@@ -170,6 +189,7 @@ void cn_server_destroy(cn_server **server)
     /* While the sockets still listen nobody else can have bound these paths. */
     cn_endpoint_remove(s->state_endpoint);
     cn_endpoint_remove(s->info.request_endpoint);
+    cn_authenticator_destroy(&s->authenticator);
     if (s->state)
         zmq_close(s->state);
     if (s->requests)
@@ -468,7 +488,7 @@ cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *er
     return server->lockstep ? run_lockstep(server, stop, err) : run_real_time(server, stop, err);
 }
 
-cn_server_stats cn_server_statistics(const cn_server *server)
+cn_server_stats cn_server_statistics(cn_server *server)
 {
     const cn_gate *gate = &server->gate;
     cn_server_stats stats = {
@@ -479,6 +499,9 @@ cn_server_stats cn_server_statistics(const cn_server *server)
         .watchdog_stops = gate->watchdog_stops,
     };
     memcpy(stats.last_refusal, gate->last_refusal, sizeof stats.last_refusal);
+    if (server->authenticator)
+        stats.connections_refused =
+            cn_authenticator_refused(server->authenticator, stats.last_connection_refusal);
     return stats;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "bridge/keys.h"
 #include "bridge/plant.h"
 
 #define CN_PROTOCOL_VERSION 1
@@ -17,8 +18,12 @@
 typedef struct cn_server cn_server;
 
 typedef struct cn_server_config {
-    const char *endpoint; /* of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
-    bool lockstep;        /* wait for Step requests instead of following the clock */
+    const char *endpoint;       /* of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
+    bool lockstep;              /* wait for Step requests instead of following the clock */
+    const cn_key *key;          /* of the robot, with its secret; NULL: no encryption */
+    const cn_key_list *allowed; /* who may connect; with `key`, borrowed while the server lives */
+    bool open; /* without a key, listen to strangers as well: on addresses that other machines reach
+                */
 } cn_server_config;
 
 typedef struct cn_server_stats {
@@ -28,13 +33,16 @@ typedef struct cn_server_stats {
     uint64_t deadline_misses;
     uint64_t watchdog_stops;
     char last_refusal[128];
+    uint64_t connections_refused;      /* by the authenticator */
+    char last_connection_refusal[128]; /* and why the last one was */
 } cn_server_stats;
 
 /* Binds both sockets. A tcp request socket takes the state port + 1 or, if that is taken, any free
  * one; an ipc request socket is the state path + ".request". An ipc path that a living server holds
  * is refused.
  * @param plant  borrowed; its control period must be a whole number of servo periods
- * @return CN_ERR_ARGUMENT (not an endpoint; a plant without limits, with rates that do not go
+ * @return CN_ERR_ARGUMENT (not an endpoint; one that other machines reach, without a key and not
+ * `open`; a plant without limits, with rates that do not go
  * together, or one that cannot go in lockstep), CN_ERR_IO (address in use, no permission),
  * CN_ERR_MEMORY. */
 cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_server **out,
@@ -48,7 +56,7 @@ void cn_server_destroy(cn_server **server);
 cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err);
 
 /* To be read by the thread that runs the server, or after it. */
-cn_server_stats cn_server_statistics(const cn_server *server);
+cn_server_stats cn_server_statistics(cn_server *server);
 
 /* Where the sockets really are (wildcards and port 0 resolved), for people. */
 const char *cn_server_state_endpoint(const cn_server *server);

@@ -33,7 +33,8 @@ static const cli_usage usage = {
 
 typedef struct adapt_options {
     cli_learning learning;
-    const char *policy, *robot, *task, *gap, *method;
+    const char *policy, *task, *gap, *method;
+    cli_robot_options robot;
     cli_texts demos; /* logs */
     int64_t episodes;
 } adapt_options;
@@ -176,8 +177,7 @@ static cn_status adapt(const adapt_options *o, cn_error *err)
     cli_place place = {0};
     cn_status status = cn_policy_load(o->policy, &policy, err);
     if (status == CN_OK)
-        status =
-            cli_place_open(policy, o->task, o->gap, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err);
+        status = cli_place_open(policy, o->task, o->gap, &o->robot, &place, err);
     if (status == CN_OK)
         status = adapt_at(o, &place, &policy, err);
     cli_place_close(&place);
@@ -197,7 +197,7 @@ int cli_adapt(int argc, char **argv)
         .learning = cli_learning_default(), .method = "progressive", .episodes = 100};
     cli_learning *l = &o.learning;
     const cli_option options[] = {
-        {"robot", "ENDPOINT", "a robot's state endpoint", CLI_TEXT, &o.robot, 0, 0},
+        CLI_ROBOT_OPTIONS(&o.robot, "a robot's state endpoint"),
         {"task", "TASK", "task file (default: the policy's)", CLI_TEXT, &o.task, 0, 0},
         {"gap", "GAP", "reality gap of the simulated arm", CLI_TEXT, &o.gap, 0, 0},
         {"method", "METHOD", "progressive (default), finetune or scratch", CLI_TEXT, &o.method, 0,
@@ -222,9 +222,9 @@ int cli_adapt(int argc, char **argv)
         return cli_wrong(&usage, "--out is missing: where should the run go?");
     if (!known_method(o.method))
         return cli_wrong(&usage, "--method %s: it is progressive, finetune or scratch", o.method);
-    if (!o.robot && !o.task && !o.gap)
+    if (!o.robot.endpoint && !o.task && !o.gap)
         return cli_wrong(&usage, "where to adapt? --robot ENDPOINT, or --task TASK, or --gap GAP");
-    if (o.robot && o.gap)
+    if (o.robot.endpoint && o.gap)
         return cli_wrong(&usage, "--gap belongs to a simulated arm; the robot has its own");
     cn_error err = {0};
     return adapt(&o, &err) == CN_OK ? CLI_DONE : cli_fail(&err);

@@ -127,7 +127,7 @@ static cn_status bench_ranks(const cli_learning *options, const char *task, int 
     cn_status status = CN_OK;
     cli_place place;
     cn_train_config config;
-    CN_TRY(cli_place_open(NULL, task, NULL, NULL, 0, &place, err));
+    CN_TRY(cli_place_open(NULL, task, NULL, NULL, &place, err));
     bench *b = calloc(1, sizeof *b);
     if (!b)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a benchmark");

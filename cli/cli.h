@@ -101,6 +101,7 @@ int cli_train(int argc, char **argv);
 int cli_adapt(int argc, char **argv);
 int cli_eval(int argc, char **argv);
 int cli_robot(int argc, char **argv);
+int cli_keygen(int argc, char **argv);
 int cli_control(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_inspect(int argc, char **argv);

@@ -26,7 +26,8 @@ static const cli_usage usage = {
 };
 
 typedef struct control_options {
-    const char *policy, *robot, *task, *log;
+    const char *policy, *task, *log;
+    cli_robot_options robot;
     double seconds;
     int64_t seed, column;
     bool json;
@@ -95,7 +96,7 @@ static cn_status open_log(const control_options *o, cn_policy *policy, const cli
         .arm = spec->arm,
         .policy_file = o->policy,
         .policy_checksum = checksum,
-        .robot = o->robot,
+        .robot = o->robot.endpoint,
         .control_period_s = spec->control_period_s,
     };
     return cn_log_create(o->log, &about, out, err);
@@ -105,11 +106,11 @@ static cn_status open_log(const control_options *o, cn_policy *policy, const cli
 static cn_status judge(const control_options *o, cn_control_end end, cn_error *err)
 {
     CN_FAIL_IF(end == CN_CONTROL_ROBOT_LOST, CN_ERR_SAFETY, err,
-               "the robot at %s fell silent; is it still running?", o->robot);
+               "the robot at %s fell silent; is it still running?", o->robot.endpoint);
     CN_FAIL_IF(end == CN_CONTROL_ROBOT_HELD, CN_ERR_SAFETY, err,
                "the robot at %s holds and follows no command: an emergency stop, or another "
                "controller",
-               o->robot);
+               o->robot.endpoint);
     return CN_OK;
 }
 
@@ -133,8 +134,7 @@ static cn_status control(const control_options *o, cn_error *err)
     if (!r)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a report");
     CN_TRY_CLEANUP(cn_policy_load(o->policy, &policy, err));
-    CN_TRY_CLEANUP(
-        cli_place_open(policy, o->task, NULL, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
+    CN_TRY_CLEANUP(cli_place_open(policy, o->task, NULL, &o->robot, &place, err));
     CN_TRY_CLEANUP(
         cn_agent_create(policy, cli_column(policy, o->column), 1, CN_AGENT_ACTOR, &agent, err));
     CN_TRY_CLEANUP(open_log(o, policy, &place, &log, err));
@@ -168,7 +168,7 @@ int cli_control(int argc, char **argv)
 {
     control_options o = {.seconds = 10.0, .seed = 1, .column = -1};
     const cli_option options[] = {
-        {"robot", "ENDPOINT", "the robot's state endpoint", CLI_TEXT, &o.robot, 0, 0},
+        CLI_ROBOT_OPTIONS(&o.robot, "the robot's state endpoint"),
         {"seconds", "S", "how long (default 10)", CLI_REAL, &o.seconds, 0.001, 1e9},
         {"log", "FILE", "MCAP log of the run", CLI_TEXT, &o.log, 0, 0},
         {"task", "TASK", "task file (default: the policy's)", CLI_TEXT, &o.task, 0, 0},
@@ -180,7 +180,7 @@ int cli_control(int argc, char **argv)
     const int status = cli_parse(&usage, options, argc, argv, &o.policy);
     if (status >= 0)
         return status;
-    if (!o.robot)
+    if (!o.robot.endpoint)
         return cli_wrong(&usage, "--robot is missing: which robot?");
     cn_error err = {0};
     return control(&o, &err) == CN_OK ? CLI_DONE : cli_fail(&err);

@@ -36,7 +36,8 @@ static void report(const cn_evaluation *e, bool compared, bool json)
 }
 
 typedef struct eval_options {
-    const char *policy, *robot, *task, *gap, *against;
+    const char *policy, *task, *gap, *against;
+    cli_robot_options robot;
     int64_t episodes, column, threads, seed;
     bool json;
 } eval_options;
@@ -50,8 +51,7 @@ static cn_status evaluate(const eval_options *o, cn_error *err)
     CN_TRY_CLEANUP(cn_policy_load(o->policy, &policy, err));
     if (o->against)
         CN_TRY_CLEANUP(cn_policy_load(o->against, &other, err));
-    CN_TRY_CLEANUP(
-        cli_place_open(policy, o->task, o->gap, o->robot, CLI_ROBOT_TIMEOUT_MS, &place, err));
+    CN_TRY_CLEANUP(cli_place_open(policy, o->task, o->gap, &o->robot, &place, err));
     const cli_measure measure = {
         .policy = policy,
         .column = cli_column(policy, o->column),
@@ -75,7 +75,7 @@ int cli_eval(int argc, char **argv)
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     eval_options o = {.episodes = 100, .column = -1, .threads = cores > 0 ? cores : 1};
     const cli_option options[] = {
-        {"robot", "ENDPOINT", "a robot's state endpoint", CLI_TEXT, &o.robot, 0, 0},
+        CLI_ROBOT_OPTIONS(&o.robot, "a robot's state endpoint"),
         {"task", "TASK", "task file (default: the policy's)", CLI_TEXT, &o.task, 0, 0},
         {"gap", "GAP", "reality gap of the simulated arm", CLI_TEXT, &o.gap, 0, 0},
         {"episodes", "N", "how many (default 100)", CLI_INT, &o.episodes, 1, 1e9},
@@ -90,7 +90,7 @@ int cli_eval(int argc, char **argv)
     const int status = cli_parse(&usage, options, argc, argv, &o.policy);
     if (status >= 0)
         return status;
-    if (o.robot && o.gap)
+    if (o.robot.endpoint && o.gap)
         return cli_wrong(&usage, "--gap belongs to a simulated arm; the robot has its own");
     cn_error err = {0};
     return evaluate(&o, &err) == CN_OK ? CLI_DONE : cli_fail(&err);

@@ -7,9 +7,6 @@
 #include "cli/place.h"
 #include "policy/evaluate.h"
 
-/* How long a robot may take to answer the first time. */
-#define CLI_ROBOT_TIMEOUT_MS 5000
-
 typedef struct cli_measure {
     cn_policy *policy;
     int column;

@@ -6,6 +6,8 @@
 
 #include "sim/sim_env.h"
 
+enum { ROBOT_TIMEOUT_MS = 5000 }; /* how long a robot may take to answer the first time */
+
 /* ---- The observer, as bridge/ sees it ---- */
 
 static void begin(void *self, const cn_arm_state *first, float *observation)
@@ -67,8 +69,20 @@ static cn_status choose_task(cn_policy *policy, const char *given, const char **
     return CN_OK;
 }
 
-static cn_status open_place(cn_policy *policy, const char *task, const char *gap, const char *robot,
-                            int timeout_ms, cli_place *p, cn_error *err)
+cn_status cli_robot_connect(const cli_robot_options *robot, cn_link **out, cn_error *err)
+{
+    cn_link_keys keys;
+    CN_FAIL_IF(!robot->key != !robot->robot_key, CN_ERR_ARGUMENT, err,
+               "--key and --robot-key go together: ours, and the one we expect of the robot");
+    if (robot->key) {
+        CN_TRY(cn_key_load(robot->key, &keys.own, err));
+        CN_TRY(cn_key_load_public(robot->robot_key, &keys.robot, err));
+    }
+    return cn_link_connect(robot->endpoint, robot->key ? &keys : NULL, ROBOT_TIMEOUT_MS, out, err);
+}
+
+static cn_status open_place(cn_policy *policy, const char *task, const char *gap,
+                            const cli_robot_options *robot, cli_place *p, cn_error *err)
 {
     const char *task_file;
     CN_TRY(choose_task(policy, task, &task_file, err));
@@ -82,19 +96,19 @@ static cn_status open_place(cn_policy *policy, const char *task, const char *gap
     if (gap)
         CN_TRY(cn_gap_load(gap, p->task, &p->gap, err));
     p->has_gap = gap != NULL;
-    if (!robot)
+    if (!robot || !robot->endpoint)
         return CN_OK;
     const cn_robot_observer *watcher;
     CN_TRY(cli_place_watcher(p, &watcher, err));
-    CN_TRY(cn_link_connect(robot, timeout_ms, &p->link, err));
+    CN_TRY(cli_robot_connect(robot, &p->link, err));
     return cn_robot_observer_match(watcher, cn_link_info(p->link), err);
 }
 
-cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap, const char *robot,
-                         int timeout_ms, cli_place *out, cn_error *err)
+cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap,
+                         const cli_robot_options *robot, cli_place *out, cn_error *err)
 {
     *out = (cli_place){0};
-    const cn_status status = open_place(policy, task, gap, robot, timeout_ms, out, err);
+    const cn_status status = open_place(policy, task, gap, robot, out, err);
     if (status != CN_OK)
         cli_place_close(out);
     return status;

@@ -10,6 +10,24 @@
 #include "sim/gap.h"
 #include "sim/observer.h"
 
+/* A robot, as the command line names it. */
+typedef struct cli_robot_options {
+    const char *endpoint; /* NULL: none was named */
+    const char *key;      /* file of our own key; NULL: in the clear */
+    const char *robot_key;
+} cli_robot_options;
+
+/* Rows of an option table for it. */
+#define CLI_ROBOT_OPTIONS(r, help)                                                                 \
+    {"robot", "ENDPOINT", help, CLI_TEXT, &(r)->endpoint, 0, 0},                                   \
+        {"key", "FILE", "our own key, for a robot that asks for one", CLI_TEXT, &(r)->key, 0, 0},  \
+    {                                                                                              \
+        "robot-key", "FILE", "the robot's public key", CLI_TEXT, &(r)->robot_key, 0, 0             \
+    }
+
+/* Connects to the robot, with keys if there are any. @param out  cn_link_destroy */
+cn_status cli_robot_connect(const cli_robot_options *robot, cn_link **out, cn_error *err);
+
 typedef struct cli_place {
     cn_task *task;
     cn_gap gap;
@@ -20,10 +38,10 @@ typedef struct cli_place {
 } cli_place;
 
 /* @param policy     NULL, or gives the task file when `task` is NULL (the one it was trained on)
- * @param task, gap, robot  NULL when not given
- * @param timeout_ms  for the robot to answer */
-cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap, const char *robot,
-                         int timeout_ms, cli_place *out, cn_error *err);
+ * @param task, gap  NULL when not given
+ * @param robot  NULL, or without an endpoint: simulation */
+cn_status cli_place_open(cn_policy *policy, const char *task, const char *gap,
+                         const cli_robot_options *robot, cli_place *out, cn_error *err);
 void cli_place_close(cli_place *place);
 
 /* The task's observer as bridge/ sees it, also of a place in simulation: to read logs with. Using

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/measure.h"
+#include "cli/place.h"
 #include "cli/video.h"
 #include "policy/agent.h"
 #include "sim/servo.h"
@@ -29,7 +30,8 @@ static const cli_usage usage = {
 };
 
 typedef struct replay_options {
-    const char *log, *verify, *sim, *video, *robot, *task, *camera;
+    const char *log, *verify, *sim, *video, *task, *camera;
+    cli_robot_options robot;
     double rate, speed, start, duration;
     int64_t column;
     bool json;
@@ -162,7 +164,7 @@ static cn_status play(const replay_options *o, const cn_episode *e, cn_error *er
 {
     cn_link *link = NULL;
     cn_play_report r;
-    CN_TRY(cn_link_connect(o->robot, CLI_ROBOT_TIMEOUT_MS, &link, err));
+    CN_TRY(cli_robot_connect(&o->robot, &link, err));
     const cn_status status = cn_replay_play(e, link, o->rate, o->speed, cli_stop(), &r, err);
     cn_link_destroy(&link);
     CN_TRY(status);
@@ -204,7 +206,7 @@ int cli_replay(int argc, char **argv)
         {"verify", "POLICY", "check every action", CLI_TEXT, &o.verify, 0, 0},
         {"sim", "TASK", "play the commands in simulation", CLI_TEXT, &o.sim, 0, 0},
         {"video", "FILE", "film it: out.mp4", CLI_TEXT, &o.video, 0, 0},
-        {"robot", "ENDPOINT", "play the commands to a robot", CLI_TEXT, &o.robot, 0, 0},
+        CLI_ROBOT_OPTIONS(&o.robot, "play the commands to a robot"),
         {"start", "S", "seconds of the log to leave out", CLI_REAL, &o.start, 0, 1e9},
         {"duration", "S", "seconds of the log to replay (default: all)", CLI_REAL, &o.duration,
          1e-3, 1e9},
@@ -220,7 +222,8 @@ int cli_replay(int argc, char **argv)
     const int status = cli_parse(&usage, options, argc, argv, &o.log);
     if (status >= 0)
         return status;
-    const int chosen = (o.verify != NULL) + (o.sim != NULL) + (o.video != NULL) + (o.robot != NULL);
+    const int chosen =
+        (o.verify != NULL) + (o.sim != NULL) + (o.video != NULL) + (o.robot.endpoint != NULL);
     if (chosen != 1)
         return cli_wrong(&usage, "choose one of --verify, --sim, --video and --robot (%d given)",
                          chosen);

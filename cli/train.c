@@ -144,7 +144,7 @@ static cn_status train(cli_learning *options, const char *task, cn_error *err)
     cn_train_report run;
     cn_evaluation result;
     char path[CN_PATH];
-    status = cli_place_open(NULL, task, NULL, NULL, 0, &place, err);
+    status = cli_place_open(NULL, task, NULL, NULL, &place, err);
     CN_TRY_CLEANUP(cn_peers_agree(cli_ranks(), status, err));
     CN_TRY_CLEANUP(prepare(options, place.task, &config, &policy, err));
     CN_TRY_CLEANUP(cli_learning_run(options, &config, policy, cli_place_make_env, &place,

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         return fprintf(stderr, "%s\\n", err.message), 1;
     printf("%s, %d joints, %d columns\\n", cn_task_spec(task)->arm, cn_task_joints(task),
            cn_policy_columns(policy));
-    const cn_status status = cn_link_connect("ipc://nobody", 10, &link, &err);
+    const cn_status status = cn_link_connect("ipc://nobody", NULL, 10, &link, &err);
     printf("%s\\n", cn_status_words(status));
     cn_policy_destroy(&policy);
     cn_task_destroy(&task);

@@ -168,15 +168,20 @@ static inline void robot_path(char *endpoint, size_t size)
     snprintf(endpoint, size, "ipc://%s/arm", folder);
 }
 
-static inline void robot_start_at(robot *r, const char *endpoint, bool lockstep, double period_s)
+static inline void robot_start_with(robot *r, const cn_server_config *config, double period_s)
 {
     cn_error err = {0};
     memset(r, 0, sizeof *r);
     r->arm = fake_arm_make(period_s);
-    const cn_server_config config = {.endpoint = endpoint, .lockstep = lockstep};
-    CN_ASSERT_OK(cn_server_create(&config, &r->arm.plant, &r->server, &err));
+    CN_ASSERT_OK(cn_server_create(config, &r->arm.plant, &r->server, &err));
     snprintf(r->endpoint, sizeof r->endpoint, "%s", cn_server_state_endpoint(r->server));
     CU_ASSERT_EQUAL_FATAL(pthread_create(&r->thread, NULL, robot_thread, r), 0);
+}
+
+static inline void robot_start_at(robot *r, const char *endpoint, bool lockstep, double period_s)
+{
+    const cn_server_config config = {.endpoint = endpoint, .lockstep = lockstep, .open = true};
+    robot_start_with(r, &config, period_s);
 }
 
 static inline void robot_start(robot *r, bool lockstep, double period_s)
@@ -223,7 +228,7 @@ static inline cn_link *robot_link(const robot *r)
 {
     cn_error err = {0};
     cn_link *link = NULL;
-    CN_ASSERT_OK(cn_link_connect(r->endpoint, PATIENCE_MS, &link, &err));
+    CN_ASSERT_OK(cn_link_connect(r->endpoint, NULL, PATIENCE_MS, &link, &err));
     return link;
 }
 

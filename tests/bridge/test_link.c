@@ -64,7 +64,7 @@ static void test_link_waits_for_a_robot_that_comes_later(void)
     cn_link *link = NULL;
     robot_path(endpoint, sizeof endpoint);
     CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "no robot answers at ipc://",
-                    cn_link_connect(endpoint, 100, &link, &err));
+                    cn_link_connect(endpoint, NULL, 100, &link, &err));
     CU_ASSERT_PTR_NULL(link);
     robot_start_at(&r, endpoint, false, PERIOD_S);
     link = robot_link(&r);
@@ -80,9 +80,9 @@ static void test_link_refuses_bad_endpoints(void)
         "", "arm", "tcp://*:5555", "tcp://host", "tcp://host:0", "tcp://:5555", "inproc://arm"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "is not an endpoint: write tcp://HOST:5555",
-                        cn_link_connect(bad[i], 100, &link, &err));
+                        cn_link_connect(bad[i], NULL, 100, &link, &err));
     CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "is `colonnade robot` running there?",
-                    cn_link_connect("tcp://127.0.0.1:1", 100, &link, &err));
+                    cn_link_connect("tcp://127.0.0.1:1", NULL, 100, &link, &err));
     CU_ASSERT_PTR_NULL(link);
 }
 
@@ -94,7 +94,7 @@ static void test_link_tcp_finds_the_announced_port(void)
     char endpoint[64];
     snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", cn_endpoint_port(r.endpoint));
     cn_link *link = NULL;
-    CN_ASSERT_OK(cn_link_connect(endpoint, PATIENCE_MS, &link, &err));
+    CN_ASSERT_OK(cn_link_connect(endpoint, NULL, PATIENCE_MS, &link, &err));
     CN_ASSERT_OK(cn_link_acquire(link, &err));
     cn_link_destroy(&link);
     robot_end(&r);
@@ -352,7 +352,7 @@ static void test_link_notices_a_death_within_a_step(void)
     robot_path(endpoint, sizeof endpoint);
     const pid_t child = start_mortal(endpoint);
     CU_ASSERT_TRUE_FATAL(child > 0);
-    CN_ASSERT_OK(cn_link_connect(endpoint, PATIENCE_MS, &link, &err));
+    CN_ASSERT_OK(cn_link_connect(endpoint, NULL, PATIENCE_MS, &link, &err));
     CN_ASSERT_OK(cn_link_acquire(link, &err));
     /* By the connection, not by patience: that would ask whether it is still running. */
     CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "the connection to the robot at ipc://",
@@ -447,7 +447,7 @@ static void meet(stranger *s, cn_status code, const char *words)
     zmq_setsockopt(s->socket, ZMQ_LINGER, &linger, sizeof linger);
     CU_ASSERT_EQUAL_FATAL(zmq_bind(s->socket, endpoint), 0);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, stranger_thread, s), 0);
-    CN_ASSERT_FAILS(code, words, cn_link_connect(endpoint, PATIENCE_MS, &link, &err));
+    CN_ASSERT_FAILS(code, words, cn_link_connect(endpoint, NULL, PATIENCE_MS, &link, &err));
     atomic_store(&s->stop, true);
     pthread_join(thread, NULL);
     zmq_close(s->socket);

@@ -410,7 +410,7 @@ static void test_server_stops_the_arm_when_its_controller_is_killed(void)
         cn_frame frame;
         uint64_t sequence;
         const cn_arm_command command = robot_command(CN_COMMAND_VELOCITY, 0.2, 0.2, 0);
-        if (cn_link_connect(endpoint, 5000, &link, NULL) != CN_OK ||
+        if (cn_link_connect(endpoint, NULL, 5000, &link, NULL) != CN_OK ||
             cn_link_acquire(link, NULL) != CN_OK)
             _exit(1);
         for (;;) {
