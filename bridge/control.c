@@ -150,9 +150,10 @@ static cn_status wait_frame(loop *l, cn_error *err)
     const uint64_t skipped = status == CN_OK ? l->frame.sequence - before - 1 : 0;
     l->report->stale_frames += stale;
     l->report->deadline_misses += skipped > stale ? skipped : stale;
-    if (status == CN_OK)
+    if (status == CN_OK) {
+        l->report->servo = l->frame.period;
         log_frame(l);
-    else if (status == CN_ERR_MISMATCH || (status == CN_ERR_TIMEOUT && !told_to_stop(l)))
+    } else if (status == CN_ERR_MISMATCH || (status == CN_ERR_TIMEOUT && !told_to_stop(l)))
         finish(l, CN_CONTROL_ROBOT_LOST);
     else if (status != CN_ERR_TIMEOUT)
         return status;

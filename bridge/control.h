@@ -42,6 +42,7 @@ typedef struct cn_control_report {
     uint64_t goals, successes; /* goals finished, and how many of them succeeded */
     cn_histogram latency;      /* ns, frame received to command sent */
     cn_histogram period;       /* ns, command to command */
+    cn_durations servo;        /* of the robot's servo, period to period, as it said last */
     cn_control_end end;
 } cn_control_report;
 

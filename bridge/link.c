@@ -140,6 +140,7 @@ static void give_frame(cn_link *link, cn_frame *out)
     out->state = frame->state;
     out->commands_refused = frame->commands_refused;
     memcpy(out->last_refusal, frame->last_refusal, sizeof out->last_refusal);
+    out->period = frame->period;
     out->holding = frame->mode != CN_WIRE_ACTIVE || link->refused;
     link->refused = false;
     out->estopped = frame->mode == CN_WIRE_ESTOPPED;

@@ -8,6 +8,7 @@
 
 #include "bridge/keys.h"
 #include "bridge/plant.h"
+#include "bridge/wire.h"
 
 typedef struct cn_link cn_link;
 
@@ -19,10 +20,11 @@ typedef struct cn_frame {
     cn_arm_state state;
     uint64_t commands_refused;
     char last_refusal[128];
-    bool holding;       /* the server follows no command of ours: none is valid, it has refused one
-                           since the frame before, or it was e-stopped */
-    bool estopped;      /* by an emergency stop, until a reset */
-    const void *packed; /* the SensorFrame's bytes, valid until the next frame: for the log */
+    cn_durations period; /* of the robot's servo; zeros: not measured */
+    bool holding;        /* the server follows no command of ours: none is valid, it has refused one
+                            since the frame before, or it was e-stopped */
+    bool estopped;       /* by an emergency stop, until a reset */
+    const void *packed;  /* the SensorFrame's bytes, valid until the next frame: for the log */
     uint32_t packed_size;
 } cn_frame;
 

@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "bridge/authenticator.h"
 #include "bridge/endpoint.h"
 #include "bridge/gate.h"
@@ -45,6 +46,8 @@ struct cn_server {
     int ticks_per_frame;
     int64_t info_due_ns;
     uint64_t deadline_misses;
+    int64_t tick_ns;     /* when the last servo period began; 0: none has */
+    cn_histogram period; /* ns, from one to the next, in real time */
     uint8_t in[CN_WIRE_REQUEST_MAX], out[CN_WIRE_STATE_MAX];
 };
 
@@ -246,7 +249,8 @@ static void publish_frame(cn_server *server)
     zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
 }
 
-/* Several times a second, and to every new subscriber at once. */
+/* Several times a second, and to every new subscriber at once; the frames' statistics of the servo
+ * are as old. */
 static void publish_info(cn_server *server)
 {
     const int64_t now = cn_clock_now();
@@ -260,6 +264,11 @@ static void publish_info(cn_server *server)
     if (!due)
         return;
     server->info_due_ns = now + INFO_PERIOD_NS;
+    server->frame.period = (cn_durations){
+        .p50 = cn_histogram_quantile(&server->period, 0.5),
+        .p99 = cn_histogram_quantile(&server->period, 0.99),
+        .max = server->period.max,
+    };
     const size_t size = cn_wire_pack_info(&server->info, server->out);
     zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
 }
@@ -432,6 +441,10 @@ static cn_status run_lockstep(cn_server *server, const atomic_bool *stop, cn_err
 static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *err)
 {
     bool any = true;
+    const int64_t now = cn_clock_now();
+    if (server->tick_ns > 0)
+        cn_histogram_record(&server->period, now - server->tick_ns);
+    server->tick_ns = now;
     for (int i = 0; i < REQUESTS_A_TICK && any; i++)
         CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
     CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
@@ -497,6 +510,7 @@ cn_server_stats cn_server_statistics(cn_server *server)
         .commands_refused = gate->commands_refused,
         .deadline_misses = server->deadline_misses,
         .watchdog_stops = gate->watchdog_stops,
+        .period = server->period,
     };
     memcpy(stats.last_refusal, gate->last_refusal, sizeof stats.last_refusal);
     if (server->authenticator)

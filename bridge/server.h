@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "bridge/keys.h"
 #include "bridge/plant.h"
 
@@ -33,6 +34,7 @@ typedef struct cn_server_stats {
     uint64_t deadline_misses;
     uint64_t watchdog_stops;
     char last_refusal[128];
+    cn_histogram period;               /* ns, servo period to servo period; empty in lockstep */
     uint64_t connections_refused;      /* by the authenticator */
     char last_connection_refusal[128]; /* and why the last one was */
 } cn_server_stats;

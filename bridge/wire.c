@@ -148,6 +148,9 @@ static void fill_server(const cn_wire_frame *frame, pb_server *m)
     m->deadline_misses = frame->deadline_misses;
     m->watchdog_stops = frame->watchdog_stops;
     m->last_refusal = (char *)frame->last_refusal;
+    m->period_p50_ns = frame->period.p50;
+    m->period_p99_ns = frame->period.p99;
+    m->period_max_ns = frame->period.max;
 }
 
 static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, frame_message *m)
@@ -445,6 +448,7 @@ static void read_server(const pb_server *m, cn_wire_frame *out)
     out->deadline_misses = m->deadline_misses;
     out->watchdog_stops = m->watchdog_stops;
     copy_text(m->last_refusal, out->last_refusal, sizeof out->last_refusal);
+    out->period = (cn_durations){m->period_p50_ns, m->period_p99_ns, m->period_max_ns};
 }
 
 static cn_status read_frame(const pb_frame *m, const cn_plant_info *plant, cn_wire_frame *out,

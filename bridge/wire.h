@@ -83,6 +83,11 @@ typedef enum cn_wire_mode {
     CN_WIRE_ESTOPPED,
 } cn_wire_mode;
 
+/* How long something takes, ns. */
+typedef struct cn_durations {
+    int64_t p50, p99, max;
+} cn_durations;
+
 typedef struct cn_wire_frame {
     uint64_t sequence;
     uint64_t resets;
@@ -91,6 +96,7 @@ typedef struct cn_wire_frame {
     cn_wire_mode mode;
     uint64_t commands_applied, commands_refused, deadline_misses, watchdog_stops;
     char last_refusal[CN_WIRE_TEXT];
+    cn_durations period; /* servo period to servo period; zeros: not measured */
 } cn_wire_frame;
 
 typedef struct cn_wire_reply {

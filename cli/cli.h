@@ -55,6 +55,10 @@ int cli_wrong(const cli_usage *usage, const char *format, ...);
 
 /* ---- Output ---- */
 
+/* The calling thread controls from now on: asks for real time (base/realtime.h), and says so where
+ * it is not permitted. */
+void cli_realtime(void);
+
 /* Prints the error of a failed call; returns the exit status that fits it. */
 int cli_fail(const cn_error *err);
 

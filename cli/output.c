@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/realtime.h"
 #include "cli/cli.h"
 #include "cli/ranks.h"
 
@@ -24,6 +25,14 @@ static struct {
     int width[CLI_BLOCK_LINES];
 } block;
 static volatile sig_atomic_t block_open; /* the same, for the signal handler */
+
+void cli_realtime(void)
+{
+    cn_error err = {0};
+    if (cn_realtime_begin(&err) != CN_OK)
+        printf("%s\n", err.message);
+    fflush(stdout);
+}
 
 int cli_fail(const cn_error *err)
 {

@@ -34,6 +34,11 @@ static void report(const cn_server_stats *s, bool json)
            (unsigned long long)s->commands_refused, s->last_refusal[0] ? " (last: " : "",
            s->last_refusal, s->last_refusal[0] ? ")" : "", (unsigned long long)s->deadline_misses,
            (unsigned long long)s->watchdog_stops);
+    if (s->period.count > 0)
+        printf("servo period, microseconds: median %.1f, p99 %.1f, max %.1f\n",
+               1e-3 * (double)cn_histogram_quantile(&s->period, 0.5),
+               1e-3 * (double)cn_histogram_quantile(&s->period, 0.99),
+               1e-3 * (double)s->period.max);
     if (s->connections_refused > 0)
         printf("%llu connections refused; the last: %s\n",
                (unsigned long long)s->connections_refused, s->last_connection_refusal);
@@ -78,6 +83,8 @@ static cn_status serve(const robot_options *o, cn_error *err)
     if (allowed)
         printf("encrypted, for %d keys\n", cn_key_list_count(allowed));
     fflush(stdout);
+    if (!o->lockstep)
+        cli_realtime();
     CN_TRY_CLEANUP(cn_server_run(server, stop, err));
     const cn_server_stats stats = cn_server_statistics(server);
     report(&stats, o->json);

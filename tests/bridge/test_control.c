@@ -95,6 +95,13 @@ static void test_control_reports_what_it_did(void)
     CU_ASSERT_TRUE(report->ticks + report->deadline_misses <=
                    1 + stats.frames + report->stale_frames);
     CU_ASSERT_EQUAL(stats.commands_refused, 0);
+    /* The servo's periods, as the robot measured and told them, are no shorter than they should be,
+     * less a histogram's bin. */
+    CU_ASSERT_TRUE(stats.period.count > 0);
+    CU_ASSERT_TRUE((double)report->servo.max >= 0.9e9 / f.r.arm.plant.info.servo_rate_hz);
+    CU_ASSERT_TRUE(report->servo.p50 <= report->servo.p99);
+    CU_ASSERT_TRUE(report->servo.p99 <= report->servo.max);
+    CU_ASSERT_TRUE(report->servo.max <= stats.period.max);
     CU_ASSERT_EQUAL(f.r.arm.broken, 0);
     CU_ASSERT_EQUAL(atomic_load(&f.r.arm.fastest), 0); /* left standing */
     CU_ASSERT_TRUE(fabs(f.r.arm.state.position[0] - f.r.arm.state.point[0][0]) < 0.05);

@@ -44,6 +44,7 @@ static cn_wire_frame some_frame(void)
         .deadline_misses = 3,
         .watchdog_stops = 4,
         .last_refusal = "because",
+        .period = {2000000, 2100000, 2500000},
     };
 }
 
@@ -92,6 +93,9 @@ static void test_wire_frame_there_and_back(void)
     CU_ASSERT_EQUAL(r.frame.mode, CN_WIRE_ACTIVE);
     CU_ASSERT_EQUAL(r.frame.watchdog_stops, 4);
     CU_ASSERT_STRING_EQUAL(r.frame.last_refusal, "because");
+    CU_ASSERT_EQUAL(r.frame.period.p50, 2000000);
+    CU_ASSERT_EQUAL(r.frame.period.p99, 2100000);
+    CU_ASSERT_EQUAL(r.frame.period.max, 2500000);
     CU_ASSERT_EQUAL(r.packed_size, size - 3); /* all but tag and a length of two bytes */
 
     const cn_wire_reply reply = {.id = 300, .mode = CN_WIRE_ACTIVE};

@@ -115,6 +115,7 @@ def test_control_logs_what_replay_can_use():
     assert 0 < report["ticks"] <= PERIODS + 2 + report["goals"], report
     assert report["ticks"] + report["deadline_misses"] >= PERIODS - 1, report
     assert 0 < report["latency_us"]["p50"] <= report["latency_us"]["max"], report
+    assert 1000 < report["servo_period_us"]["p50"] <= report["servo_period_us"]["max"], report
     assert report["log_dropped"] == 0 and report["goals"] >= 1
     counts = logged_messages("log.mcap")
     assert counts["/policy/step"] == counts["/robot/commands"] == report["ticks"], counts

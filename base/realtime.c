@@ -1,0 +1,32 @@
+/* Real time over POSIX scheduling. */
+#include "base/realtime.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* In the middle: above everything ordinary, below the kernel's own threads for interrupts. */
+#define PRIORITY 49
+
+cn_status cn_realtime_begin(cn_error *err)
+{
+    const struct sched_param param = {.sched_priority = PRIORITY};
+    const int refused = pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
+    const int unlocked = mlockall(MCL_CURRENT | MCL_FUTURE) != 0 ? errno : 0;
+    CN_FAIL_IF(refused && unlocked, CN_ERR_REFUSED, err,
+               "no real-time scheduling and no locked memory (%s): other work of this machine may "
+               "delay control; allow rtprio and memlock in /etc/security/limits.d",
+               strerror(refused));
+    CN_FAIL_IF(refused, CN_ERR_REFUSED, err,
+               "no real-time scheduling (%s): other work of this machine may delay control; allow "
+               "rtprio in /etc/security/limits.d",
+               strerror(refused));
+    CN_FAIL_IF(unlocked, CN_ERR_REFUSED, err,
+               "no locked memory (%s): a page that is swapped out may delay control; allow memlock "
+               "in /etc/security/limits.d",
+               strerror(unlocked));
+    return CN_OK;
+}

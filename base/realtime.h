@@ -1,0 +1,13 @@
+/* What a control thread wants of the operating system. */
+#ifndef CN_BASE_REALTIME_H
+#define CN_BASE_REALTIME_H
+
+#include "base/error.h"
+
+/* Makes the calling thread one that runs whenever it can (SCHED_FIFO) and locks the process's
+ * memory, so that no page of it is ever waited for. Threads that this one starts later inherit the
+ * former.
+ * @return CN_ERR_REFUSED: what was not permitted, and how it could be; the rest is done anyway. */
+cn_status cn_realtime_begin(cn_error *err);
+
+#endif
