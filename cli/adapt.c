@@ -21,11 +21,14 @@ static const char *const names[] = {"POLICY", NULL};
 static const cli_usage usage = {
     .synopsis =
         "colonnade adapt POLICY (--robot ENDPOINT | --task TASK [--gap GAP]) --out RUN [options]",
-    .text = "Adapts POLICY where it is to work. Measures success before and after on the same "
-            "episodes,\n"
-            "with deterministic actions; their steps are not part of --steps. Ctrl-C ends the run "
-            "after the\n"
-            "iteration at hand and keeps what was learned.",
+    .text =
+        "Adapts POLICY where it is to work. Measures success before and after on the same "
+        "episodes,\n"
+        "with deterministic actions; their steps are not part of --steps. Ctrl-C ends the run "
+        "after the\n"
+        "iteration at hand and keeps what was learned; of a run that is killed, RUN has what was "
+        "learned\n"
+        "until ten seconds before.",
     .example = "colonnade adapt runs/reach/best.safetensors --robot ipc:///tmp/arm --out runs/arm",
     .more = more_help,
     .positional = names,
@@ -122,6 +125,7 @@ static cn_status learn(const adapt_options *o, const cn_train_config *config, cl
 {
     cli_learning learning = o->learning;
     learning.demos = demos;
+    learning.keep_last = true;
     CN_TRY(prepare(o, config, place->task, policy, err));
     CN_TRY(cli_learning_run(&learning, config, *policy, cli_place_make_env, place,
                             place->link ? 1 : (int)learning.threads, run, err));
@@ -130,6 +134,17 @@ static cn_status learn(const adapt_options *o, const cn_train_config *config, cl
         return CN_OK;
     cn_policy_destroy(policy);
     return cn_policy_load(path, policy, err);
+}
+
+/* Before a robot moves: what is wrong with the settings? */
+static cn_status check_settings(const cn_train_config *config, const cli_place *place,
+                                cn_error *err)
+{
+    CN_FAIL_IF(place->link && (config->patience > 0 || config->stop_success > 0.0), CN_ERR_ARGUMENT,
+               err,
+               "patience and stop_success go by evaluations, and a robot has none: its time is "
+               "for learning; set both to 0");
+    return cn_train_check(config, cn_task_spec(place->task), err);
 }
 
 static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **policy,
@@ -145,15 +160,16 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
     config.envs = cli_place_envs(place, (int)config.envs);
     config.checkpoint_every = 0; /* there is nothing that would go on from one */
     if (place->link)
-        config.evaluate_every = 0; /* a robot's time is for learning */
+        config.evaluate_every = 0; /* a robot's time is for learning: nothing is evaluated on it */
     cli_measure measure = {
         .policy = *policy,
         .column = cn_policy_columns(*policy) - 1,
         .place = place,
         .episodes = (long)o->episodes,
-        .seed = (uint64_t)o->learning.seed,
+        .seed = CLI_FINAL_SEED,
         .threads = (int)o->learning.threads,
     };
+    CN_TRY(check_settings(&config, place, err));
     if (o->demos.count > 0)
         CN_TRY(read_demos(o, &config, place, &demos, err));
     CN_TRY_CLEANUP(cli_learning_folder(&o->learning, &config, err));
@@ -164,7 +180,7 @@ static cn_status adapt_at(const adapt_options *o, cli_place *place, cn_policy **
     measure.policy = *policy;
     measure.column = cn_policy_columns(*policy) - 1;
     if (run.end != CN_TRAIN_STOPPED)
-        CN_TRY_CLEANUP(cli_measure_run(&measure, &after, err));
+        CN_TRY_CLEANUP(cli_measure_last(&measure, &after, err));
     report(o, &run, *policy, path, &before, &after);
 cleanup:
     cn_replay_destroy(&demos);

@@ -1,8 +1,11 @@
 /* The common part of `train` and `adapt`. */
 #include "cli/learning.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -73,18 +76,32 @@ cn_status cli_learning_config(const cli_learning *options, const cn_task *task, 
     return CN_OK;
 }
 
+/* Keeps others out of a run's folder until the process ends, however it ends. */
+static cn_status claim(const char *folder, cn_error *err)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CN_FAIL_IF(fd < 0, CN_ERR_IO, err, "%s: cannot open the folder: %s", folder, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return CN_OK; /* where there are no locks, nobody is kept out */
+    close(fd);
+    CN_FAIL(CN_ERR_IO, err, "%s: another run is writing there: wait, or choose another --out",
+            folder);
+}
+
 cn_status cli_learning_folder(const cli_learning *options, const cn_train_config *config,
                               cn_error *err)
 {
-    static const char *const files[] = {"last.safetensors", "checkpoint.safetensors"};
+    static const char *const files[] = {"checkpoint.safetensors", "last.safetensors",
+                                        "best.safetensors"};
     char path[CN_PATH];
-    for (int i = 0; i < 2; i++) {
+    CN_TRY(cn_file_make_folder(options->out, err));
+    CN_TRY(claim(options->out, err));
+    for (int i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "%s/%s", options->out, files[i]);
         CN_FAIL_IF(access(path, F_OK) == 0, CN_ERR_ARGUMENT, err,
                    "%s holds a run already (%s); %schoose another --out, or remove it",
-                   options->out, path, options->resumable ? "go on with --resume, " : "");
+                   options->out, path, options->resumable && i == 0 ? "go on with --resume, " : "");
     }
-    CN_TRY(cn_file_make_folder(options->out, err));
     snprintf(path, sizeof path, "%s/config.yaml", options->out);
     cn_file file;
     CN_TRY(cn_file_begin(path, &file, err));
@@ -98,8 +115,11 @@ cn_status cli_learning_resume(cli_learning *options, const cn_task *task, cn_tra
     char path[CN_PATH];
     snprintf(path, sizeof path, "%s/checkpoint.safetensors", options->out);
     CN_FAIL_IF(access(path, F_OK) != 0, CN_ERR_NOT_FOUND, err,
-               "%s holds no checkpoint to go on from; without --resume a run begins there",
+               "%s holds no checkpoint to go on from: begin a run there without --resume, after "
+               "removing what is left of another",
                options->out);
+    if (cn_peers_rank(cli_ranks()) == 0)
+        CN_TRY(claim(options->out, err));
     CN_TRY(cn_policy_load(path, policy, err));
     const cn_status status = cn_env_spec_match(cn_policy_spec(*policy), cn_task_spec(task), err);
     if (status != CN_OK)
@@ -159,6 +179,7 @@ cn_status cli_learning_run(const cli_learning *options, const cn_train_config *c
         .folder = options->out,
         .peers = cli_ranks(),
         .resume = options->resume,
+        .keep_last = options->keep_last,
         .make_env = make_env,
         .make_env_ctx = make_env_ctx,
         .demos = options->demos,

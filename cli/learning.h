@@ -18,6 +18,7 @@ typedef struct cli_learning {
     int64_t threads;
     bool resumable; /* the command has --resume */
     bool resume;
+    bool keep_last; /* see cn_train_job */
     bool json;
 } cli_learning;
 

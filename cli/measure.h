@@ -7,6 +7,10 @@
 #include "cli/place.h"
 #include "policy/evaluate.h"
 
+/* Seed of the last word on a policy: of its own, so that choosing the best of several evaluations
+ * does not flatter it. `eval --seed` can have it too. */
+#define CLI_FINAL_SEED INT64_C(900000000001)
+
 typedef struct cli_measure {
     cn_policy *policy;
     int column;
@@ -19,6 +23,10 @@ typedef struct cli_measure {
 
 /* Measures. Stops early, with CN_ERR_CANCELLED, on Ctrl-C. */
 cn_status cli_measure_run(const cli_measure *measure, cn_evaluation *out, cn_error *err);
+
+/* The same at the end of a run that Ctrl-C may still end: then there is no measurement (0
+ * episodes), and what was learned stands. */
+cn_status cli_measure_last(const cli_measure *measure, cn_evaluation *out, cn_error *err);
 
 /* Prints success, where the task says what it is, and return. */
 void cli_measure_print(const cn_evaluation *evaluation);

@@ -4,10 +4,7 @@
 #include "cli/measure.h"
 #include "cli/ranks.h"
 
-/* Episodes of the last word on a policy: on seeds of its own, so that choosing the best of several
- * evaluations does not flatter it. */
-#define FINAL_EPISODES 100
-#define FINAL_SEED     1000000
+#define FINAL_EPISODES 100 /* of the last word on a policy */
 
 static void more_help(FILE *out)
 {
@@ -44,10 +41,10 @@ static cn_status judge(const cli_learning *options, const cn_train_report *run, 
         .policy = policy,
         .place = place,
         .episodes = FINAL_EPISODES,
-        .seed = FINAL_SEED,
+        .seed = CLI_FINAL_SEED,
         .threads = (int)options->threads,
     };
-    const cn_status status = cli_measure_run(&measure, result, err);
+    const cn_status status = cli_measure_last(&measure, result, err);
     cn_policy_destroy(&policy);
     return status;
 }
@@ -66,8 +63,8 @@ static void tell_how_to_resume(const cli_learning *options, const cn_train_repor
 {
     char line[3 * CN_PATH] = "";
     const int ranks = cn_peers_size(cli_ranks());
-    if (run->checkpoint_steps == 0) {
-        printf("There is no checkpoint yet to go on from; checkpoint_every sets how often.\n");
+    if (run->checkpoint_steps < 0) {
+        printf("There is no checkpoint to go on from: checkpoint_every is 0.\n");
         return;
     }
     if (ranks > 1) {
@@ -117,6 +114,7 @@ static cn_status begin(const cli_learning *options, const cn_task *task, cn_trai
                        cn_policy **policy, cn_error *err)
 {
     CN_TRY(cli_learning_config(options, task, "train", config, err));
+    CN_TRY(cn_train_check(config, cn_task_spec(task), err));
     cn_rng rng = cn_rng_make((uint64_t)options->seed, UINT64_C(0x696e6974) << 32);
     CN_TRY(cli_learning_fresh(options, config, task, cn_algorithm_word(config->algorithm), &rng,
                               policy, err));

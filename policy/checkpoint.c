@@ -67,6 +67,7 @@ static cn_status read_state(const char *path, cn_learner *learner, int ranks, lo
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err, "%s: a policy, but no checkpoint of a training run",
                         path);
     for (int i = 0; i < count; i++) {
+        views_of(s, learner, want); /* shapes may depend on what was read */
         /* the memory is the loop's and the learner's own: not const */
         CN_TRY_CLEANUP(cn_policy_read_tensor(path, file, &want[i], (void *)want[i].data, err));
         if (s->counts[RANKS] != ranks) /* the learner's shapes would say it less clearly */

@@ -46,7 +46,7 @@ struct cn_learner {
      * the learner owns: names begin with "trainer/". `pack` ends all episodes and fills that
      * memory, on rank 0 with every rank's; the tensors are then written to a checkpoint. When a run
      * is resumed they are filled from one on every rank, and `unpack` makes the learner go on from
-     * there.
+     * there. The shape of a tensor may depend on what is in those before it.
      * @return how many, CN_MAX_STATE_TENSORS at most */
     int (*state)(cn_learner *learner, cn_tensor_view *out);
     cn_status (*pack)(cn_learner *learner, cn_error *err);
@@ -67,6 +67,10 @@ typedef struct cn_learner_setup {
     cn_peers *peers;        /* borrowed; NULL: alone */
     const cn_replay *demos; /* SAC: transitions of others, borrowed; NULL: none */
 } cn_learner_setup;
+
+/* Whether settings go together, as far as can be told without environments.
+ * @return CN_ERR_ARGUMENT with the setting, both values and the way out */
+cn_status cn_learner_check(const cn_train_config *config, cn_error *err);
 
 /* Makes the learner that config->algorithm names, and its environments.
  * @return CN_ERR_ARGUMENT (settings that don't go together, or not with other ranks),

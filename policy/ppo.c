@@ -142,16 +142,26 @@ static cn_status check_kl_target(const cn_train_config *config, cn_error *err)
     return CN_OK;
 }
 
+static cn_status check_settings(const cn_train_config *config, long rows, cn_error *err)
+{
+    CN_FAIL_IF(config->minibatches > rows, CN_ERR_ARGUMENT, err,
+               "%ld minibatches of %ld rows; envs x rollout_steps must be at least minibatches",
+               config->minibatches, rows);
+    return check_kl_target(config, err);
+}
+
+cn_status cn_ppo_check_settings(const cn_train_config *config, cn_error *err)
+{
+    return check_settings(config, config->envs * config->rollout_steps, err);
+}
+
 cn_status cn_ppo_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_rollout *r, uint64_t seed, cn_pool *pool, cn_ppo **out,
                         cn_error *err)
 {
     *out = NULL;
     const int rows = r->N * r->T;
-    CN_FAIL_IF(config->minibatches > rows, CN_ERR_ARGUMENT, err,
-               "%ld minibatches of %d rows; envs x rollout_steps must be at least minibatches",
-               config->minibatches, rows);
-    CN_TRY(check_kl_target(config, err));
+    CN_TRY(check_settings(config, rows, err));
     cn_ppo *ppo = calloc(1, sizeof *ppo);
     CN_FAIL_IF(!ppo, CN_ERR_MEMORY, err, "no memory for PPO");
     cn_status status = CN_OK;

@@ -29,6 +29,10 @@ typedef struct cn_ppo_stats {
     double exchange; /* s a minibatch, with other ranks, waiting for them included; NaN: alone */
 } cn_ppo_stats;
 
+/* Whether settings go together.
+ * @return CN_ERR_ARGUMENT: more minibatches than rows; a kl_target that cannot be followed */
+cn_status cn_ppo_check_settings(const cn_train_config *config, cn_error *err);
+
 /* @param policy   borrowed; `column` is trained, its earlier columns should be frozen
  * @param config   copied
  * @param rollout  sizes only

@@ -39,7 +39,6 @@ typedef struct shard {
     cn_node next_observation, next_action, next_features, next_q;
     cn_graph *frozen; /* the columns before this one; NULL where there is none */
     cn_node frozen_input[CN_MAX_COLUMNS], frozen_features;
-    float *target_q;     /* [rows] */
     float *actor_grads;  /* [policy's params] */
     float *critic_grads; /* [critics' params] */
     loss_sums sums;
@@ -190,11 +189,10 @@ static cn_status create_shards(cn_sac *sac, cn_error *err)
         sh->first = s * sac->batch / sac->shards;
         sh->rows = (s + 1) * sac->batch / sac->shards - sh->first;
         sh->row = calloc((size_t)sh->rows, sizeof *sh->row);
-        sh->target_q = calloc((size_t)sh->rows, sizeof *sh->target_q);
         sh->actor_grads = sac->actor_grads[s] = calloc(actor, sizeof(float));
         sh->critic_grads = sac->critic_grads[s] = calloc(critic, sizeof(float));
-        CN_FAIL_IF(!sh->row || !sh->target_q || !sh->actor_grads || !sh->critic_grads,
-                   CN_ERR_MEMORY, err, "no memory for SAC");
+        CN_FAIL_IF(!sh->row || !sh->actor_grads || !sh->critic_grads, CN_ERR_MEMORY, err,
+                   "no memory for SAC");
         CN_TRY(build_actor(sac, sh, err));
         CN_TRY(build_frozen(sac, sh, err));
         CN_TRY(build_critic(sac, sh, err));
@@ -203,13 +201,16 @@ static cn_status create_shards(cn_sac *sac, cn_error *err)
     return CN_OK;
 }
 
-static cn_status check_demos(const cn_replay *online, const cn_replay *demos, cn_error *err)
+static cn_status check_demos(const cn_replay *online, const cn_replay *demos, long batch,
+                             cn_error *err)
 {
     CN_FAIL_IF(
         demos && (demos->observation_size != online->observation_size ||
                   demos->action_size != online->action_size),
         CN_ERR_MISMATCH, err, "demos of %d observations and %d actions for a policy of %d and %d",
         demos->observation_size, demos->action_size, online->observation_size, online->action_size);
+    CN_FAIL_IF(demos && batch % 2 != 0, CN_ERR_ARGUMENT, err,
+               "batch_size is %ld, and half of a batch are demos: make it even", batch);
     CN_FAIL_IF(demos && cn_replay_count(demos) == 0, CN_ERR_ARGUMENT, err,
                "the demos hold no transitions");
     return CN_OK;
@@ -220,7 +221,7 @@ cn_status cn_sac_create(cn_policy *policy, int column, const cn_train_config *co
                         cn_pool *pool, cn_sac **out, cn_error *err)
 {
     *out = NULL;
-    CN_TRY(check_demos(online, demos, err));
+    CN_TRY(check_demos(online, demos, config->batch_size, err));
     cn_sac *sac = calloc(1, sizeof *sac);
     CN_FAIL_IF(!sac, CN_ERR_MEMORY, err, "no memory for SAC");
     cn_status status = CN_OK;
@@ -264,7 +265,6 @@ void cn_sac_destroy(cn_sac **sac)
         cn_graph_destroy(&sh->target);
         cn_graph_destroy(&sh->frozen);
         free(sh->row);
-        free(sh->target_q);
         free(sh->actor_grads);
         free(sh->critic_grads);
     }

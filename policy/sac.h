@@ -38,7 +38,7 @@ typedef struct cn_sac_stats {
  * @param online  borrowed: transitions of the policy
  * @param demos   borrowed: transitions of others, at least one; NULL: none
  * @return CN_ERR_MEMORY, CN_ERR_MISMATCH (demos of other sizes), CN_ERR_ARGUMENT (demos without a
- *         transition). */
+ *         transition, or with a batch that has no half). */
 cn_status cn_sac_create(cn_policy *policy, int column, const cn_train_config *config,
                         const cn_replay *online, const cn_replay *demos, uint64_t seed,
                         cn_pool *pool, cn_sac **out, cn_error *err);

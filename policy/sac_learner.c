@@ -140,8 +140,9 @@ static int state(cn_learner *learner, cn_tensor_view *out)
 {
     sac_learner *l = (sac_learner *)learner;
     const cn_replay *r = l->replay;
-    const int64_t envs = cn_collector_rollout(l->collector)->N, C = r->capacity;
-    const int64_t O = r->observation_size, A = r->action_size;
+    const int64_t envs = cn_collector_rollout(l->collector)->N;
+    const int64_t O = r->observation_size, A = r->action_size, added = l->counts[ADDED];
+    const int64_t C = added < 0 ? 0 : added < r->capacity ? added : r->capacity; /* transitions */
     int i = cn_sac_state(l->sac, out);
     out[i++] = cn_tensor_matrix("trainer/sac_counts", CN_I64, 1, COUNTS, l->counts);
     out[i++] = cn_tensor_matrix("trainer/owed", CN_F64, 1, 1, &l->owed);
@@ -221,13 +222,16 @@ static cn_status create_parts(sac_learner *l, const cn_learner_setup *setup, cn_
     return CN_OK;
 }
 
-/* Whether something would be learned with these settings. */
-static cn_status check(const cn_train_config *c, cn_error *err)
+cn_status cn_sac_check_settings(const cn_train_config *c, cn_error *err)
 {
     CN_FAIL_IF(c->learning_starts >= c->steps, CN_ERR_ARGUMENT, err,
                "learning_starts is %ld of %ld steps: nothing would be learned; lower it, or raise "
                "steps",
                c->learning_starts, c->steps);
+    CN_FAIL_IF(c->updates_per_step * (double)(c->steps - c->learning_starts) < 1.0, CN_ERR_ARGUMENT,
+               err,
+               "updates_per_step is %g, and so there would be no update in %ld steps: raise it",
+               c->updates_per_step, c->steps - c->learning_starts);
     CN_FAIL_IF(c->actor_starts >= c->steps, CN_ERR_ARGUMENT, err,
                "actor_starts is %ld of %ld steps: the policy would stay as it is; lower it, or "
                "raise steps",
@@ -241,7 +245,6 @@ static cn_status check(const cn_train_config *c, cn_error *err)
 cn_status cn_sac_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err)
 {
     *out = NULL;
-    CN_TRY(check(setup->config, err));
     sac_learner *l = calloc(1, sizeof *l);
     CN_FAIL_IF(!l, CN_ERR_MEMORY, err, "no memory for SAC");
     const bool fitted = cn_policy_normalizer(setup->policy, setup->column)->count > 0.0 ||

@@ -16,9 +16,13 @@
 
 #include "policy/learner.h"
 
+/* Whether something would be learned with these settings.
+ * @return CN_ERR_ARGUMENT: learning_starts or actor_starts beyond the run's steps, not one update,
+ *         rollout_steps no multiple of update_every */
+cn_status cn_sac_check_settings(const cn_train_config *config, cn_error *err);
+
 /* Gives the column a standard deviation that depends on the state, if it has none.
- * @return CN_ERR_ARGUMENT (learning_starts or actor_starts beyond the run's steps, rollout_steps no
- *         multiple of update_every), what cn_collector_create_transitions, cn_replay_create and
+ * @return what cn_sac_check_settings, cn_collector_create_transitions, cn_replay_create and
  * cn_sac_create fail with. */
 cn_status cn_sac_learner_create(const cn_learner_setup *setup, cn_learner **out, cn_error *err);
 

@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "policy/tfevents.h"
 
-#define RECENT 100 /* episodes whose mean return a run reports, as published results do */
+#define SAVE_NS (10 * CN_NS_PER_S) /* how old what job->keep_last keeps may be */
+#define RECENT  100 /* episodes whose mean return a run reports, as published results do */
 
 /* Everything that lives as long as a run. */
 typedef struct run {
@@ -18,6 +19,7 @@ typedef struct run {
     cn_tfevents *events;
     int column;
     bool first;                       /* of the ranks: the one that writes */
+    int64_t saved_ns;                 /* when last.safetensors was written last */
     double seconds_before;            /* spent by the parts of the run before this one */
     long iterations;                  /* in which episodes ended, */
     cn_episode_totals recent[RECENT]; /* and what ended in the last of them: i at i % RECENT */
@@ -25,9 +27,13 @@ typedef struct run {
 } run;
 
 /* Whether a run with these settings could end as they say. */
-static cn_status check_ends(const cn_train_config *config, cn_error *err)
+static cn_status check_ends(const cn_train_config *config, const cn_env_spec *spec, cn_error *err)
 {
     double low, high;
+    CN_FAIL_IF(config->stop_success > 0.0 && !spec->has_success, CN_ERR_ARGUMENT, err,
+               "stop_success is %g, but the task '%s' has no success: use patience, which goes by "
+               "the return",
+               config->stop_success, spec->task);
     if (config->stop_success == 0.0 && config->patience == 0)
         return CN_OK;
     CN_FAIL_IF(config->evaluate_every == 0, CN_ERR_ARGUMENT, err,
@@ -42,11 +48,17 @@ static cn_status check_ends(const cn_train_config *config, cn_error *err)
     return CN_OK;
 }
 
+cn_status cn_train_check(const cn_train_config *config, const cn_env_spec *spec, cn_error *err)
+{
+    CN_TRY(check_ends(config, spec, err));
+    return cn_learner_check(config, err);
+}
+
 static cn_status begin(run *r, cn_error *err)
 {
     const cn_train_job *job = r->job;
     const cn_train_config *config = job->config;
-    CN_TRY(check_ends(config, err));
+    CN_TRY(cn_train_check(config, cn_policy_spec(job->policy), err));
     CN_TRY(cn_pool_create(job->threads, &r->pool, err));
     if (r->first)
         CN_TRY(cn_tfevents_create(job->folder, &r->events, err));
@@ -125,12 +137,12 @@ static cn_status evaluate(run *r, cn_train_progress *p, cn_error *err)
     return cn_peers_agree(r->job->peers, keep(r, p, err), err);
 }
 
-/* Writes a checkpoint when it is time to. The schedule counts steps alone, so that a resumed run
- * ends its episodes where the first one did. */
+/* Writes a checkpoint when it is time to, and before the first step. The schedule counts steps
+ * alone, so that a resumed run ends its episodes where the first one did. */
 static cn_status checkpoint(run *r, cn_train_progress *p, cn_error *err)
 {
     const long every = r->job->config->checkpoint_every;
-    if (every == 0 || p->steps < p->next_checkpoint)
+    if (every == 0 || (p->steps > 0 && p->steps < p->next_checkpoint))
         return CN_OK;
     char path[CN_PATH];
     path_of(r, "checkpoint.safetensors", path);
@@ -262,9 +274,21 @@ static void note_recent(run *r, const cn_episode_totals *ended)
     report->recent_return = sum / (double)report->recent_episodes;
 }
 
+/* Writes what was learned so far, if that is wanted and some time has passed: a kill must not cost
+ * all of it. */
+static cn_status keep_last(run *r, cn_error *err)
+{
+    const int64_t now = cn_clock_now();
+    if (!r->job->keep_last || now - r->saved_ns < SAVE_NS)
+        return CN_OK;
+    r->saved_ns = now;
+    return save(r, "last.safetensors", err);
+}
+
 /* What an iteration leaves in the folder. */
 static cn_status leave(run *r, cn_train_progress *p, cn_error *err)
 {
+    CN_TRY(keep_last(r, err));
     CN_TRY(checkpoint(r, p, err));
     return record(r, p, err);
 }
@@ -383,6 +407,9 @@ static cn_status train(run *r, cn_error *err)
         CN_TRY(resume(r, &p, err));
     CN_TRY(share_policy(r, err));
     sign(r->job->policy, r->column, "");
+    if (!r->job->resume)
+        CN_TRY(cn_peers_agree(r->job->peers, checkpoint(r, &p, err), err));
+    r->saved_ns = start_ns;
     r->report->steps = p.steps;
     r->report->seconds = r->seconds_before;
     const int64_t before = p.steps;
@@ -401,7 +428,7 @@ static cn_status train(run *r, cn_error *err)
 
 cn_status cn_train(const cn_train_job *job, cn_train_report *report, cn_error *err)
 {
-    *report = (cn_train_report){.recent_return = NAN};
+    *report = (cn_train_report){.recent_return = NAN, .checkpoint_steps = -1};
     run r = {
         .job = job,
         .column = cn_policy_columns(job->policy) - 1,

@@ -21,7 +21,7 @@ typedef struct cn_train_report {
     double seconds; /* over all parts of a resumed run */
     cn_train_end end;
     char why[CN_NAME];        /* the same in words: "no improvement for 5 evaluations" */
-    int64_t checkpoint_steps; /* where checkpoint.safetensors stands; 0: there is none */
+    int64_t checkpoint_steps; /* where checkpoint.safetensors stands; -1: there is none */
     long without_improvement; /* evaluations since the best */
     int64_t best_steps;       /* where best.safetensors was learned; 0: there is none */
     cn_evaluation best;       /* its evaluation */
@@ -60,6 +60,7 @@ typedef struct cn_train_job {
                            count all ranks, config's envs are those of each */
     bool resume;        /* go on from folder/checkpoint.safetensors, which is where the
                            policy was loaded from */
+    bool keep_last;     /* write last.safetensors every ten seconds, at the end of an iteration */
     cn_make_env *make_env;
     void *make_env_ctx;
     const cn_replay *demos;  /* SAC: transitions of others, borrowed; NULL: none. A run that is
@@ -68,6 +69,10 @@ typedef struct cn_train_job {
     void (*progress)(void *ctx, const cn_train_progress *progress); /* after each iteration */
     void *progress_ctx;
 } cn_train_job;
+
+/* Whether settings go together, and with a task: what can be told before anything is done.
+ * @return CN_ERR_ARGUMENT with the setting and the way out */
+cn_status cn_train_check(const cn_train_config *config, const cn_env_spec *spec, cn_error *err);
 
 /* The policy in memory ends as the last one trained, on every rank; all ranks return the same. Its
  * column, in last.safetensors and in best.safetensors, says why the run ended. A run that was

@@ -16,6 +16,7 @@ import time
 import traceback
 
 from mcap.reader import make_reader
+from safetensors import safe_open
 
 BUILD = os.path.abspath(sys.argv[1])
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -155,6 +156,15 @@ def train(out, *options, steps=4096, task=REACH):
     """A policy that has learned next to nothing, in a second; returns its path."""
     run("train", task, "--out", out, "--steps", steps, "--threads", 2, *options)
     return os.path.join(out, "last.safetensors")
+
+
+def checkpointed(out):
+    """Whether a run has written a checkpoint beyond that of its beginning."""
+    try:
+        with safe_open(os.path.join(out, "checkpoint.safetensors"), framework="numpy") as file:
+            return file.get_tensor("trainer/counts")[0][0] > 0  # its steps
+    except (FileNotFoundError, OSError):
+        return False
 
 
 _trained = []  # the run that trained() copies; a temporary folder

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from program import (DONE, FAILED, PATIENCE_S, PROGRAM, REACH, SOURCE, USAGE, content, finish, last_json,
+from program import (DONE, FAILED, PATIENCE_S, PROGRAM, REACH, SOURCE, USAGE, checkpointed, content, finish, last_json,
                      main, run, run_json, scaled, wait_for)
 from ranks import MPIRUN, complaints, ranks_of, skip, start_ranks
 
@@ -76,7 +76,7 @@ def started(out, steps, options=()):
     """A run on two ranks that has written its first checkpoint; a short one may have ended since."""
     process = start_ranks(2, "train", TASK, "--out", out, "--json", "--steps", steps, *SETTINGS,
                           options=options)
-    wait_for(lambda: process.poll() is not None or os.path.exists(f"{out}/checkpoint.safetensors"),
+    wait_for(lambda: process.poll() is not None or checkpointed(out),
              "a checkpoint")
     return process
 

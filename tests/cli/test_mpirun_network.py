@@ -6,7 +6,7 @@ import os
 import shutil
 
 from network import ADDRESSES, CABLE, Network, NoNetwork, ip, space
-from program import DONE, PATIENCE_S, REACH, content, finish, last_json, main, scaled, wait_for
+from program import DONE, PATIENCE_S, REACH, checkpointed, content, finish, last_json, main, scaled, wait_for
 from ranks import MPIRUN, skip, start_ranks
 
 SETTINGS = ["--threads", "1", "--set", "envs=8", "--set", "rollout_steps=32", "--set",
@@ -41,7 +41,7 @@ def test_a_lost_machine_ends_the_job_and_it_goes_on():
             process = start_ranks(2, "train", REACH, "--out", os.path.abspath("lost"), "--steps",
                                   4 * STEPS, *SETTINGS, prefix=network.prefix,
                                   options=[*network.options, *keep_alive])
-            wait_for(lambda: process.poll() is not None or os.path.exists("lost/checkpoint.safetensors"),
+            wait_for(lambda: process.poll() is not None or checkpointed("lost"),
                      "a checkpoint")
             ip("-n", space(ADDRESSES[1]), "link", "set", CABLE, "down")
             _, error = process.communicate(timeout=PATIENCE_S)

@@ -72,7 +72,8 @@ def test_what_is_refused():
     with Robot("ipc://arm", task=JACO) as robot:
         jaco = run_json("train", "train", JACO, "--out", "jaco", *SAC)["policy"]
         run("control", jaco, "--robot", robot.endpoint, "--seconds", 1, "--log", "jaco.mcap")
-    adapt = ["adapt", policy, "--task", REACH, "--out", "new", "--steps", 100]
+    adapt = ["adapt", policy, "--task", REACH, "--out", "new", "--steps", 100, "--set",
+             "learning_starts=10"]
     _, error = finish(start(*adapt, "--algorithm", "sac", "--demos", "jaco.mcap"), FAILED)
     said(error, "jaco.mcap: a log of the arm ", "the policy is for the arm 'reach_arm'")
     _, error = finish(start(*adapt, "--algorithm", "sac", "--demos", "none.mcap"), FAILED)

@@ -15,7 +15,7 @@ import subprocess
 import termios
 import time
 
-from program import DONE, PATIENCE_S, PROGRAM, REACH, begin, environment, main, run, trained
+from program import DONE, PATIENCE_S, PROGRAM, REACH, begin, checkpointed, environment, main, run, trained
 
 SETTINGS = ["--set", "envs=16", "--set", "rollout_steps=32", "--set", "checkpoint_every=1000",
             "--set", "evaluate_every=2000", "--set", "evaluate_episodes=4"]
@@ -144,7 +144,7 @@ def test_a_terminal_that_changes_its_width():
 def test_ctrl_c_leaves_a_way_to_go_on():
     folder = "a run's folder"
     terminal = Terminal("train", REACH, "--out", folder, "--steps", 6000, "--threads", 2, *SETTINGS)
-    while not os.path.exists(f"{folder}/checkpoint.safetensors"):
+    while not checkpointed(folder):
         terminal.read("threads")
     os.write(terminal.master, b"\x03")
     assert terminal.end() == DONE, terminal.text

@@ -96,6 +96,7 @@ static void check_state(cn_algorithm algorithm)
     CU_ASSERT_TRUE(count > 0 && count <= CN_MAX_STATE_TENSORS);
     CU_ASSERT_EQUAL_FATAL(b.learner->state(b.learner, to), count);
     for (int i = 0; i < count; i++) {
+        b.learner->state(b.learner, to); /* shapes may depend on what came before */
         CU_ASSERT_EQUAL(strncmp(from[i].name, "trainer/", strlen("trainer/")), 0);
         CU_ASSERT_EQUAL_FATAL(from[i].bytes, to[i].bytes);
         memcpy((void *)to[i].data, from[i].data, from[i].bytes);
