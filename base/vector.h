@@ -19,6 +19,13 @@
  * CN_FOR_LANES(l) loops over them and becomes one vector instruction: without the pragma GCC
  * unrolls the loop first and then finds only pieces of vectors in it. */
 enum { CN_LANES = 8 };
+static inline float cn_add_lanes(const float lane[CN_LANES])
+{
+    float sum = 0;
+    for (int l = 0; l < CN_LANES; l++)
+        sum += lane[l];
+    return sum;
+}
 #if defined(__GNUC__) && !defined(__clang__)
 #define CN_FOR_LANES(l) _Pragma("GCC unroll 1") for (size_t l = 0; l < CN_LANES; l++)
 #else

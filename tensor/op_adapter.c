@@ -37,16 +37,14 @@ static void forward(cn_graph *g, const cn_graph_node *node, int B)
 /* The sum of x z, added in lanes: an order of its own, the same on every processor. */
 CN_VECTOR_LOOPS static float dot(const float *restrict x, const float *restrict z, size_t count)
 {
-    float sum[CN_LANES] = {0}, all = 0;
+    float sum[CN_LANES] = {0};
     size_t i = 0;
     for (; i + CN_LANES <= count; i += CN_LANES)
         CN_FOR_LANES (lane)
             sum[lane] += x[i + lane] * z[i + lane];
     for (size_t lane = 0; i + lane < count; lane++)
         sum[lane] += x[i + lane] * z[i + lane];
-    CN_FOR_LANES (lane)
-        all += sum[lane];
-    return all;
+    return cn_add_lanes(sum);
 }
 
 /* What G_j says about V_j and a_j. @param dV, da  NULL where nothing is learned */

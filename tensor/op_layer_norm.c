@@ -17,14 +17,6 @@ typedef struct moments {
     float mean, inverse_std;
 } moments;
 
-static float add_lanes(const float *lane)
-{
-    float sum = 0;
-    for (int l = 0; l < CN_LANES; l++)
-        sum += lane[l];
-    return sum;
-}
-
 CN_VECTOR_LOOPS static moments measure(const float *x, size_t I)
 {
     float sum[CN_LANES] = {0}, square[CN_LANES] = {0};
@@ -34,13 +26,13 @@ CN_VECTOR_LOOPS static moments measure(const float *x, size_t I)
             sum[l] += x[i + l];
     for (; i < I; i++)
         sum[i % CN_LANES] += x[i];
-    const float mean = add_lanes(sum) / (float)I;
+    const float mean = cn_add_lanes(sum) / (float)I;
     for (i = 0; i + CN_LANES <= I; i += CN_LANES)
         CN_FOR_LANES (l)
             square[l] += (x[i + l] - mean) * (x[i + l] - mean);
     for (; i < I; i++)
         square[i % CN_LANES] += (x[i] - mean) * (x[i] - mean);
-    return (moments){mean, 1.0f / sqrtf(add_lanes(square) / (float)I + EPSILON)};
+    return (moments){mean, 1.0f / sqrtf(cn_add_lanes(square) / (float)I + EPSILON)};
 }
 
 static void forward(cn_graph *g, const cn_graph_node *node, int B)
@@ -73,7 +65,7 @@ CN_VECTOR_LOOPS static void backward_row(const float *x, const float *dy, const 
         sum[i % CN_LANES] += d;
         product[i % CN_LANES] += d * ((x[i] - m.mean) * m.inverse_std);
     }
-    const float mean_d = add_lanes(sum) / (float)I, mean_dz = add_lanes(product) / (float)I;
+    const float mean_d = cn_add_lanes(sum) / (float)I, mean_dz = cn_add_lanes(product) / (float)I;
     for (i = 0; i < I; i++) {
         const float z = (x[i] - m.mean) * m.inverse_std;
         const float out = m.inverse_std * (gain[i] * dy[i] - mean_d - z * mean_dz);
