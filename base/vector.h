@@ -4,13 +4,13 @@
 
 #include <stddef.h>
 
-/* A function of plain loops over numbers: compiled for AVX2 as well where the compiler can choose
- * between the two at start-up. Each element gets the same operations in the same order, so both
+/* A function of plain loops over numbers: compiled for AVX2 and AVX-512 as well where the processor
+ * can be asked at start-up. Each element gets the same operations in the same order, so all of them
  * give the same bits; a sum must therefore have a fixed number of partial sums of its own.
  * Sanitizers run before such choices can be made. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&   \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CN_VECTOR_LOOPS __attribute__((target_clones("avx2", "default")))
+#define CN_VECTOR_LOOPS __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define CN_VECTOR_LOOPS
 #endif

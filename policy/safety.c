@@ -10,14 +10,20 @@
 
 #define MEASURE_TIME_CONSTANT_S 0.5
 
+/* The vector loops take joints in whole registers: those beyond the last rest at 0, of a range that
+ * is 0, and are looked at by nobody. */
+enum { REGISTER = 8 };
+_Static_assert(CN_MAX_JOINTS % REGISTER == 0, "the arrays end with whole registers");
+
 struct cn_safety {
     const cn_arm_joint *joint; /* [joints] */
     int joints;
+    int lanes; /* joints, rounded up to whole registers */
     double ramp_s;
     cn_command_mode mode;    /* of the last command; POSITION before the first */
     double p[CN_MAX_JOINTS]; /* commanded position, rad or m */
     double v[CN_MAX_JOINTS]; /* commanded velocity, unit/s */
-    /* Of the joints, for the vector loop: range, velocity limit, and what is wanted: a velocity. */
+    /* Of the joints, for the vector loop: range, velocity limit, and what is wanted. */
     double low[CN_MAX_JOINTS], high[CN_MAX_JOINTS], fastest[CN_MAX_JOINTS];
     double wanted[CN_MAX_JOINTS];
 };
@@ -47,6 +53,7 @@ cn_status cn_safety_create(const cn_arm_joint *joint, int joints, double ramp_s,
     CN_FAIL_IF(!safety, CN_ERR_MEMORY, err, "no memory for the safety filter");
     safety->joint = joint;
     safety->joints = joints;
+    safety->lanes = (joints + REGISTER - 1) / REGISTER * REGISTER;
     safety->ramp_s = ramp_s;
     safety->mode = CN_COMMAND_POSITION;
     for (int j = 0; j < joints; j++) {
@@ -54,6 +61,8 @@ cn_status cn_safety_create(const cn_arm_joint *joint, int joints, double ramp_s,
         safety->high[j] = joint[j].position_high;
         safety->fastest[j] = joint[j].velocity;
     }
+    for (int j = joints; j < safety->lanes; j++)
+        safety->fastest[j] = 1;
     *out = safety;
     return CN_OK;
 }
@@ -121,12 +130,13 @@ static inline double braking_velocity(double distance, double fastest, double sl
     return v < fastest ? v : fastest; /* also where it is far beyond counting */
 }
 
-/* The velocity that brings every joint to its target and stops there. */
-CN_VECTOR_LOOPS static void approach(cn_safety *safety, const double *target, double dt_s)
+/* Makes of every joint's target the velocity that brings it there and stops. */
+CN_VECTOR_LOOPS static void approach(cn_safety *safety, double dt_s)
 {
-    for (int j = 0; j < safety->joints; j++) {
+    for (int j = 0; j < safety->lanes; j++) {
         const double slow = safety->fastest[j] / safety->ramp_s * dt_s;
-        const double distance = clamp(target[j], safety->low[j], safety->high[j]) - safety->p[j];
+        const double distance =
+            clamp(safety->wanted[j], safety->low[j], safety->high[j]) - safety->p[j];
         const double speed = braking_velocity(fabs(distance), safety->fastest[j], slow, dt_s);
         safety->wanted[j] = distance < 0 ? -speed : speed;
     }
@@ -136,7 +146,7 @@ CN_VECTOR_LOOPS static void approach(cn_safety *safety, const double *target, do
  * where the step ends: within the range to the last bit; from outside it, never further out. */
 CN_VECTOR_LOOPS static void move(cn_safety *safety, double dt_s)
 {
-    for (int j = 0; j < safety->joints; j++) {
+    for (int j = 0; j < safety->lanes; j++) {
         const double p = safety->p[j], v = safety->v[j], fastest = safety->fastest[j];
         const double low = safety->low[j], high = safety->high[j];
         const double slow = fastest / safety->ramp_s * dt_s;
@@ -155,12 +165,12 @@ void cn_safety_next(cn_safety *safety, const cn_arm_command *wanted, double dt_s
     const size_t bytes = (size_t)safety->joints * sizeof(double);
     if (wanted)
         safety->mode = wanted->mode;
-    if (!wanted)
-        memset(safety->wanted, 0, bytes);
-    else if (wanted->mode == CN_COMMAND_VELOCITY)
+    if (wanted)
         memcpy(safety->wanted, wanted->target, bytes);
     else
-        approach(safety, wanted->target, dt_s);
+        memset(safety->wanted, 0, bytes);
+    if (wanted && wanted->mode == CN_COMMAND_POSITION)
+        approach(safety, dt_s);
     move(safety, dt_s);
     out->mode = safety->mode;
     out->joints = safety->joints;
