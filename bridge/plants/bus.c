@@ -1,6 +1,5 @@
 /* Transactions on a servo bus. An answer counts if it comes from a servo that was asked and has the
- * size asked for: anything else on the wire is an echo, or the late answer to an earlier request.
- */
+ * size asked for: anything else on the wire is the late answer to an earlier request. */
 #include "bridge/plants/bus.h"
 
 #include <assert.h>

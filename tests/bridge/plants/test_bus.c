@@ -1,6 +1,9 @@
 /* Transactions of both protocols with emulated servos, good ones and bad ones. */
 #include "bridge/plants/bus.h"
 
+#include <pthread.h>
+#include <pty.h>
+
 #include "bridge/plants/dxl.h"
 #include "bridge/plants/sts.h"
 #include "tests/bridge/plants/servos.h"
@@ -178,7 +181,79 @@ static void test_bus_says_that_the_port_is_gone(void)
     line_close(&l);
 }
 
+/* ---- What else may be on the wire ---- */
+
+static void put_answer(int far, uint8_t id, const uint8_t *params, size_t size)
+{
+    uint8_t packet[CN_PACKET_MAX]; /* an answer looks like a request of instruction 0 */
+    const size_t bytes = cn_sts_protocol.encode(id, 0, params, size, packet);
+    CU_ASSERT_EQUAL(write(far, packet, bytes), (ssize_t)bytes);
+}
+
+static cn_bus *open_bare(int *far)
+{
+    cn_error err = {0};
+    cn_bus *bus = NULL;
+    char path[64];
+    int near;
+    CU_ASSERT_EQUAL_FATAL(openpty(far, &near, path, NULL, NULL), 0);
+    CN_ASSERT_OK(cn_bus_open(path, &cn_sts_protocol, &bus, &err));
+    close(near);
+    return bus;
+}
+
+/* Answers to what was asked before, and for others, and only then what is wanted. */
+static void *answer_badly(void *data)
+{
+    const int far = *(int *)data;
+    const uint8_t stale[1] = {1}, foreign[2] = {9, 9}, good[2] = {0, 8};
+    uint8_t request[64];
+    const ssize_t size = read(far, request, sizeof request);
+    CU_ASSERT_TRUE(size > 0);
+    put_answer(far, 1, stale, sizeof stale);
+    put_answer(far, 9, foreign, sizeof foreign);
+    put_answer(far, 1, good, sizeof good);
+    return NULL;
+}
+
+static void test_bus_takes_only_answers_to_its_question(void)
+{
+    cn_error err = {0};
+    pthread_t thread;
+    uint8_t value[2] = {0}, error[1];
+    int far, failed;
+    cn_bus *bus = open_bare(&far);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, answer_badly, &far), 0);
+    CN_ASSERT_OK(cn_bus_sync_read(bus, (cn_registers){56, 2}, ids, 1, value, error,
+                                  cn_clock_now() + 10 * CN_NS_PER_S, &failed, &err));
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(value[1], 8);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, answer_badly, &far), 0);
+    value[1] = 0;
+    CN_ASSERT_OK(cn_bus_read(bus, 1, (cn_registers){56, 2}, value, &err));
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(value[1], 8);
+    cn_bus_close(&bus);
+    close(far);
+}
+
+static void test_bus_drops_what_came_before_the_question(void)
+{
+    cn_error err = {0};
+    const uint8_t old[2] = {1, 1};
+    uint8_t value[2], error[1];
+    int far, failed;
+    cn_bus *bus = open_bare(&far);
+    put_answer(far, 1, old, sizeof old);
+    CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "servo 1 does not answer",
+                    cn_bus_sync_read(bus, (cn_registers){56, 2}, ids, 1, value, error,
+                                     cn_clock_now() + CN_NS_PER_S / 10, &failed, &err));
+    cn_bus_close(&bus);
+    close(far);
+}
+
 CN_TEST_MAIN("bridge.plants.bus", T(test_bus_reads_and_writes_one_servo),
              T(test_bus_reads_and_writes_all), T(test_bus_tries_again),
              T(test_bus_says_how_a_servo_failed), T(test_bus_passes_on_what_a_servo_reports),
-             T(test_bus_says_that_the_port_is_gone))
+             T(test_bus_says_that_the_port_is_gone), T(test_bus_takes_only_answers_to_its_question),
+             T(test_bus_drops_what_came_before_the_question))

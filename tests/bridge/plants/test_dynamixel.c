@@ -54,8 +54,12 @@ static void test_dynamixel_arms_the_bus_watchdog_and_disarms_it(void)
     cn_error err = {0};
     servos emulator;
     servos_start(&emulator, "dynamixel");
-    servos_tell(&emulator, "set 2 98 1 255"); /* it had bitten before */
+    /* It has bitten before, and refuses goals until it is cleared: without a new one, the torque
+     * would bring the old one back. */
+    servos_tell(&emulator, "set 2 98 1 255");
+    servos_tell(&emulator, "set 2 132 4 2500");
     cn_plant *arm = servos_arm(&emulator, cn_dynamixel_create);
+    CU_ASSERT_EQUAL(servos_get(&emulator, 2, 116, 4), 2500);
     CN_ASSERT_OK(servos_run(arm, &hold, 3, &err));
     CU_ASSERT_EQUAL(servos_get(&emulator, 1, 98, 1), 20);
     CU_ASSERT_EQUAL(servos_get(&emulator, 2, 98, 1), 20);
