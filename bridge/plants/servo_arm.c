@@ -236,6 +236,19 @@ static cn_status find_servos(servo_arm *arm, cn_error *err)
     return CN_OK;
 }
 
+/* A goal is within one turn: a servo that stands elsewhere would turn to it as fast as it can. */
+static cn_status check_turn(const servo_arm *arm, cn_error *err)
+{
+    for (int j = 0; j < arm->plant.info.joints; j++) {
+        const double steps = cn_servo_steps(&arm->calibration.joint[j], arm->state.position[j]);
+        CN_FAIL_IF(steps < -0.5 || steps > CN_SERVO_STEPS - 0.5, CN_ERR_SAFETY, err,
+                   "joint '%s': servo %d stands at %.0f steps, outside the turn from 0 to %d: turn "
+                   "it back by hand, or mend its homing offset",
+                   arm->plant.info.joint[j].name, arm->id[j], steps, CN_SERVO_STEPS - 1);
+    }
+    return CN_OK;
+}
+
 /* The first reading; the goals are where the arm is, so that it stays there when its torque comes.
  */
 static cn_status stay(servo_arm *arm, cn_error *err)
@@ -249,6 +262,7 @@ static cn_status stay(servo_arm *arm, cn_error *err)
         return arm->failure.code;
     }
     CN_TRY(check_guards(arm, err));
+    CN_TRY(check_turn(arm, err));
     memcpy(arm->goal, arm->state.position, sizeof arm->goal);
     return write_goals(arm, cn_clock_now() + PATIENCE_NS, err);
 }

@@ -263,6 +263,13 @@ static void test_servo_arm_is_not_created_without_all_its_servos(void)
         servos_tell(&emulator, "set 2 %d 1 70", kinds[k].temperature);
         CN_ASSERT_FAILS(CN_ERR_SAFETY, "let it cool",
                         kinds[k].create(emulator.port, &info, &calibration, &arm, &err));
+        servos_tell(&emulator, "set 2 %d 1 30", kinds[k].temperature);
+        servos_tell(&emulator, "set 7 %d %d %d", kinds[k].position, kinds[k].position_bytes,
+                    k == 0 ? -300 : 5000);
+        CN_ASSERT_FAILS(CN_ERR_SAFETY,
+                        k == 0 ? "joint 'wrist': servo 7 stands at -300 steps"
+                               : "joint 'wrist': servo 7 stands at 5000 steps",
+                        kinds[k].create(emulator.port, &info, &calibration, &arm, &err));
         CU_ASSERT_PTR_NULL(arm);
         for (int i = 0; i < 3; i++) /* it never had any torque */
             CU_ASSERT_EQUAL(servos_get(&emulator, ids[i], kinds[k].torque, 1), 0);
