@@ -1,5 +1,5 @@
-/* cn_plant: what a robot server moves. A servo bus is a plant, the MuJoCo twin is one; limits, watchdog
- * and lease live in the server, above every plant. */
+/* cn_plant: what a robot server moves. A servo bus is a plant, the MuJoCo twin is one; limits,
+ * watchdog and lease live in the server, above every plant. */
 #ifndef CN_BRIDGE_PLANT_H
 #define CN_BRIDGE_PLANT_H
 
@@ -27,7 +27,8 @@ struct cn_plant {
     cn_status (*command)(cn_plant *plant, const cn_arm_command *command, cn_error *err);
     /* Moves a simulated plant's time; NULL for one that lives in real time. */
     cn_status (*advance)(cn_plant *plant, double seconds, cn_error *err);
-    /* Prepares an episode; goal_only: a new target and nothing else. NULL: there is nothing to reset. */
+    /* Prepares an episode; goal_only, and where `advance` is NULL always: a new target and nothing
+     * else. NULL: there is nothing to reset. */
     cn_status (*reset)(cn_plant *plant, uint64_t seed, bool goal_only, cn_error *err);
     void (*destroy)(cn_plant *plant); /* holds or releases the arm safely, then frees plant */
 };

@@ -293,13 +293,14 @@ static cn_status step(cn_server *server, cn_error *err)
     return CN_OK;
 }
 
-/* A whole reset puts the arm somewhere else, at rest: the filter starts again from there. */
+/* A whole reset puts a simulated arm somewhere else, at rest: the filter starts again from there.
+ * One that lives in real time stays where it is, and its motion goes on within the limits. */
 static cn_status reset(cn_server *server, const cn_wire_request *request, cn_error *err)
 {
     cn_plant *plant = server->plant;
     if (plant->reset) {
         CN_TRY(plant->reset(plant, request->seed, request->goal_only, err));
-        if (!request->goal_only) {
+        if (!request->goal_only && plant->advance) {
             CN_TRY(read_sensors(server, err));
             cn_safety_begin(server->safety, &server->frame.state);
         }

@@ -60,4 +60,16 @@ int cli_place_envs(const cli_place *place, int wanted);
 /* A twin of the task as a plant. @param out  owned; cn_plant_destroy; borrows the task */
 cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out, cn_error *err);
 
+/* What a plant of the task's arm tells about itself. */
+void cli_plant_info(const cn_task *task, cn_plant_info *info);
+
+/* Whether PLANT names a driver, "feetech:/dev/ttyUSB0", and not a task file. */
+bool cli_is_servo_address(const char *plant);
+
+/* The arm of servos at such an address as a plant. Of the task's tracked points it has the mark
+ * that `reset` draws: nothing on a servo bus measures others.
+ * @param out  owned; cn_plant_destroy; borrows the task */
+cn_status cli_servo_plant(const char *address, const cn_task *task, const char *calibration,
+                          cn_plant **out, cn_error *err);
+
 #endif

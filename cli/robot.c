@@ -1,28 +1,34 @@
-/* colonnade robot: serves a plant. The only process that knows its gap. */
+/* colonnade robot: serves a plant, the twin of a task or an arm of servos. The only process that
+ * knows a twin's gap. */
 #include <stdio.h>
 
 #include "bridge/server.h"
 #include "cli/cli.h"
 #include "cli/place.h"
 
-static const char *const names[] = {"TASK", NULL};
+static const char *const names[] = {"PLANT", NULL};
 static const cli_usage usage = {
-    .synopsis = "colonnade robot TASK --bind ENDPOINT [--gap GAP] [--lockstep] [--key FILE --allow "
-                "KEYS]",
+    .synopsis = "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep] "
+                "[--arm TASK --calibration FILE] [--key FILE --allow KEYS]",
     .text =
-        "Serves the MuJoCo twin of TASK as a robot: publishes its sensors at ENDPOINT, takes "
-        "commands\n"
-        "from whoever holds the lease, stops smoothly when they fall silent. Follows the clock;\n"
-        "with --lockstep it waits for each command instead, so that learning runs at full speed.\n"
+        "Serves a robot: publishes its sensors at ENDPOINT, takes commands from whoever holds the\n"
+        "lease, stops smoothly when they fall silent. Follows the clock. PLANT is one of\n"
+        "  TASK              a task file: its MuJoCo twin. With --lockstep it waits for each\n"
+        "                    command, so that learning runs at full speed\n"
+        "  feetech:PORT      an arm of STS3215 servos (SO-100, SO-101)\n"
+        "  dynamixel:PORT    an arm of XL330 and XL430 servos\n"
+        "An arm of servos goes limp at the end. Read docs/hardware.md before the first motion.\n"
         "An address that other machines reach needs a key and those who are allowed (colonnade "
         "keygen).",
     .example = "colonnade robot scenes/reach.yaml --gap scenes/gaps/miscalibrated.yaml "
-               "--bind ipc:///tmp/arm --lockstep",
+               "--bind ipc:///tmp/arm --lockstep\n"
+               "  colonnade robot feetech:/dev/ttyUSB0 --arm my_arm.yaml --calibration "
+               "my_calibration.yaml --bind ipc:///tmp/arm",
     .positional = names,
 };
 
 typedef struct robot_options {
-    const char *task, *bind, *gap, *key, *allow;
+    const char *plant, *bind, *gap, *arm, *calibration, *key, *allow;
     bool lockstep, open, json;
 } robot_options;
 
@@ -52,6 +58,27 @@ static void report(const cn_server_stats *s, bool json)
             s->last_connection_refusal));
 }
 
+/* Points that a policy of the task would need and that nothing here measures. */
+static void report_unmeasured(const cn_task *task, const cn_plant *plant)
+{
+    for (int i = 0; i < cn_task_tracked(task); i++)
+        if (plant->info.tracked < cn_task_tracked(task) && !cn_task_tracked_is_mark(task, i))
+            printf("'%s' is not measured here: without it under `tracked` the task has it from the "
+                   "joints\n",
+                   cn_task_tracked_name(task, i));
+}
+
+static cn_status create_plant(const robot_options *o, const cn_task *task, cn_plant **out,
+                              cn_error *err)
+{
+    cn_gap gap;
+    if (cli_is_servo_address(o->plant))
+        return cli_servo_plant(o->plant, task, o->calibration, out, err);
+    if (o->gap)
+        CN_TRY(cn_gap_load(o->gap, task, &gap, err));
+    return cli_twin_plant(task, o->gap ? &gap : NULL, out, err);
+}
+
 static cn_status serve(const robot_options *o, cn_error *err)
 {
     cn_status status = CN_OK;
@@ -60,16 +87,13 @@ static cn_status serve(const robot_options *o, cn_error *err)
     cn_server *server = NULL;
     cn_key_list *allowed = NULL;
     cn_key key;
-    cn_gap gap;
     const atomic_bool *stop = cli_stop();
-    CN_TRY_CLEANUP(cn_task_load(o->task, &task, err));
-    if (o->gap)
-        CN_TRY_CLEANUP(cn_gap_load(o->gap, task, &gap, err));
-    CN_TRY_CLEANUP(cli_twin_plant(task, o->gap ? &gap : NULL, &plant, err));
+    CN_TRY_CLEANUP(cn_task_load(o->arm ? o->arm : o->plant, &task, err));
     if (o->key) {
         CN_TRY_CLEANUP(cn_key_load(o->key, &key, err));
         CN_TRY_CLEANUP(cn_key_list_load(o->allow, &allowed, err));
     }
+    CN_TRY_CLEANUP(create_plant(o, task, &plant, err));
     const cn_server_config config = {.endpoint = o->bind,
                                      .lockstep = o->lockstep,
                                      .key = o->key ? &key : NULL,
@@ -80,6 +104,7 @@ static cn_status serve(const robot_options *o, cn_error *err)
            plant->info.joints, 1.0 / plant->info.control_period_s,
            o->lockstep ? "lockstep" : "real time", cn_server_state_endpoint(server),
            cn_server_request_endpoint(server));
+    report_unmeasured(task, plant);
     if (allowed)
         printf("encrypted, for %d keys\n", cn_key_list_count(allowed));
     fflush(stdout);
@@ -96,6 +121,30 @@ cleanup:
     return status;
 }
 
+/* What does not go together. @return -1: nothing */
+static int check_usage(const robot_options *o)
+{
+    const bool servos = cli_is_servo_address(o->plant);
+    if (!o->bind)
+        return cli_wrong(&usage, "--bind is missing: where should the robot be found?");
+    if (servos && (!o->arm || !o->calibration))
+        return cli_wrong(&usage, "%s needs --%s: %s", o->plant, o->arm ? "calibration" : "arm",
+                         o->arm ? "which servo is which joint?" : "which task is the arm's?");
+    if (servos && (o->gap || o->lockstep))
+        return cli_wrong(&usage, "--%s is for a simulated arm, and %s is none",
+                         o->gap ? "gap" : "lockstep", o->plant);
+    if (!servos && (o->arm || o->calibration))
+        return cli_wrong(&usage,
+                         "--%s is for an arm at feetech:PORT or dynamixel:PORT, and '%s' "
+                         "is a task",
+                         o->arm ? "arm" : "calibration", o->plant);
+    if (!o->key != !o->allow)
+        return cli_wrong(&usage, "--key and --allow go together: who it is, and whom it meets");
+    if (o->key && o->open)
+        return cli_wrong(&usage, "--open is for a robot without a key");
+    return -1;
+}
+
 int cli_robot(int argc, char **argv)
 {
     robot_options o = {0};
@@ -103,6 +152,9 @@ int cli_robot(int argc, char **argv)
         {"bind", "ENDPOINT", "where to publish: ipc:///tmp/arm, tcp://*:5555", CLI_TEXT, &o.bind, 0,
          0},
         {"gap", "GAP", "in what this arm differs from its model", CLI_TEXT, &o.gap, 0, 0},
+        {"arm", "TASK", "the task whose model a physical arm is", CLI_TEXT, &o.arm, 0, 0},
+        {"calibration", "FILE", "which servo is which joint, and where its zero is", CLI_TEXT,
+         &o.calibration, 0, 0},
         {"lockstep", NULL, "time waits for the controller", CLI_FLAG, &o.lockstep, 0, 0},
         {"key", "FILE", "the robot's key: it meets only those who are allowed", CLI_TEXT, &o.key, 0,
          0},
@@ -112,15 +164,11 @@ int cli_robot(int argc, char **argv)
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &o.json, 0, 0},
         {0},
     };
-    const int status = cli_parse(&usage, options, argc, argv, &o.task);
+    int status = cli_parse(&usage, options, argc, argv, &o.plant);
+    if (status < 0)
+        status = check_usage(&o);
     if (status >= 0)
         return status;
-    if (!o.bind)
-        return cli_wrong(&usage, "--bind is missing: where should the robot be found?");
-    if (!o.key != !o.allow)
-        return cli_wrong(&usage, "--key and --allow go together: who it is, and whom it meets");
-    if (o.key && o.open)
-        return cli_wrong(&usage, "--open is for a robot without a key");
     cn_error err = {0};
     return serve(&o, &err) == CN_OK ? CLI_DONE : cli_fail(&err);
 }

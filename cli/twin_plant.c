@@ -48,7 +48,7 @@ static void destroy(cn_plant *plant)
     free(p);
 }
 
-static void describe(const cn_task *task, cn_plant_info *info)
+void cli_plant_info(const cn_task *task, cn_plant_info *info)
 {
     const cn_env_spec *spec = cn_task_spec(task);
     info->control_period_s = spec->control_period_s;
@@ -77,7 +77,7 @@ cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out,
         .reset = reset,
         .destroy = destroy,
     };
-    describe(task, &p->plant.info);
+    cli_plant_info(task, &p->plant.info);
     *out = &p->plant;
     p = NULL;
 cleanup:

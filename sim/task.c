@@ -416,3 +416,10 @@ const char *cn_task_tracked_name(const cn_task *task, int point)
 {
     return task->track[point].name;
 }
+
+bool cn_task_tracked_is_mark(const cn_task *task, int point)
+{
+    const int body = cn_point_body(&task->track[point], task->model);
+    return task->target.defined && body == cn_point_body(&task->target.point, task->model) &&
+           task->model->body_mocapid[body] >= 0;
+}

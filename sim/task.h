@@ -41,4 +41,8 @@ double cn_task_servo_period(const cn_task *task);
 int cn_task_tracked(const cn_task *task);
 const char *cn_task_tracked_name(const cn_task *task, int point);
 
+/* Whether a tracked point is the target that `reset` draws, and a mark without matter (a mocap
+ * body): it needs no measuring, because it is where whoever draws it says. */
+bool cn_task_tracked_is_mark(const cn_task *task, int point);
+
 #endif

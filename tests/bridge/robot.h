@@ -168,14 +168,20 @@ static inline void robot_path(char *endpoint, size_t size)
     snprintf(endpoint, size, "ipc://%s/arm", folder);
 }
 
-static inline void robot_start_with(robot *r, const cn_server_config *config, double period_s)
+/* Serves r->arm as it is. */
+static inline void robot_serve(robot *r, const cn_server_config *config)
 {
     cn_error err = {0};
-    memset(r, 0, sizeof *r);
-    r->arm = fake_arm_make(period_s);
     CN_ASSERT_OK(cn_server_create(config, &r->arm.plant, &r->server, &err));
     snprintf(r->endpoint, sizeof r->endpoint, "%s", cn_server_state_endpoint(r->server));
     CU_ASSERT_EQUAL_FATAL(pthread_create(&r->thread, NULL, robot_thread, r), 0);
+}
+
+static inline void robot_start_with(robot *r, const cn_server_config *config, double period_s)
+{
+    memset(r, 0, sizeof *r);
+    r->arm = fake_arm_make(period_s);
+    robot_serve(r, config);
 }
 
 static inline void robot_start_at(robot *r, const char *endpoint, bool lockstep, double period_s)

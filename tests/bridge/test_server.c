@@ -380,6 +380,42 @@ static void test_server_estop_is_latched_until_a_whole_reset(void)
     robot_end(&r);
 }
 
+static cn_status new_goal(cn_plant *plant, uint64_t seed, bool goal_only, cn_error *err)
+{
+    fake_arm *arm = (fake_arm *)plant;
+    (void)seed, (void)goal_only, (void)err;
+    arm->resets++;
+    return CN_OK;
+}
+
+/* Where time cannot be moved the arm cannot be put anywhere either: a whole reset amid a motion
+ * must not let the filter forget it. */
+static void test_server_reset_of_an_arm_in_real_time_breaks_no_limit(void)
+{
+    char endpoint[64];
+    robot r;
+    client c;
+    robot_path(endpoint, sizeof endpoint);
+    memset(&r, 0, sizeof r);
+    r.arm = fake_arm_make(PERIOD_S);
+    r.arm.plant.advance = NULL; /* so it reads 0 wherever it is sent */
+    r.arm.plant.reset = new_goal;
+    robot_serve(&r, &(cn_server_config){.endpoint = endpoint});
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_POSITION, 0.4);
+    command.command.valid_for_ns = 4000 * MS;
+    client_send(&c, command);
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+    robot_wait(&r, 50);
+    ASSERT_DONE(client_reset(&c, false));
+    ASSERT_DONE(client_reset(&c, true));
+    robot_wait(&r, 50);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.resets), 2);
+    client_close(&c);
+    robot_end(&r);
+}
+
 static void test_server_estop_stops_a_moving_arm(void)
 {
     robot r;
@@ -652,6 +688,7 @@ CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_
              T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
              T(test_server_refuses_what_would_disarm_the_watchdog),
              T(test_server_estop_is_latched_until_a_whole_reset),
+             T(test_server_reset_of_an_arm_in_real_time_breaks_no_limit),
              T(test_server_estop_stops_a_moving_arm),
              T(test_server_stops_the_arm_when_its_controller_is_killed),
              T(test_server_stops_the_arm_before_it_ends),

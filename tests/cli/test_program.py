@@ -78,7 +78,7 @@ def test_help_lists_every_option_that_the_synopsis_names():
 
 def test_wrong_usage():
     for command in COMMANDS:
-        positional = {"train": "TASK", "robot": "TASK", "replay": "LOG", "inspect": "FILE"}
+        positional = {"train": "TASK", "robot": "PLANT", "replay": "LOG", "inspect": "FILE"}
         fails(USAGE, f"{positional.get(command, 'POLICY')} is missing", command)
         fails(USAGE, "there is no option '--bogus'", command, "x", "--bogus")
         fails(USAGE, "there is no option '-x'", command, "x", "-xy")
@@ -91,6 +91,15 @@ def test_wrong_usage():
     fails(USAGE, "--method magic: it is progressive", "adapt", "p", "--task", REACH, "--out", "run",
           "--method", "magic")
     fails(USAGE, "--bind is missing", "robot", REACH)
+    servos = ("robot", "feetech:/dev/ttyUSB0", "--bind", "ipc://x")
+    fails(USAGE, "feetech:/dev/ttyUSB0 needs --arm", *servos)
+    fails(USAGE, "feetech:/dev/ttyUSB0 needs --calibration", *servos, "--arm", REACH)
+    for option in (("--lockstep",), ("--gap", GAP)):
+        fails(USAGE, f"{option[0]} is for a simulated arm", *servos, "--arm", REACH, "--calibration",
+              "c.yaml", *option)
+    for option in ("--arm", "--calibration"):
+        fails(USAGE, f"{option} is for an arm at feetech:PORT", "robot", REACH, "--bind", "ipc://x",
+              option, REACH)
     fails(USAGE, "--robot is missing", "control", "p")
     fails(USAGE, "(0 given)", "replay", "log")
     fails(USAGE, "(2 given)", "replay", "log", "--verify", "p", "--video", "v")

@@ -28,6 +28,8 @@ static void test_task_loads(void)
     CU_ASSERT_STRING_EQUAL(cn_task_joint(task, 0)->name, "shoulder");
     CU_ASSERT_EQUAL(cn_task_tracked(task), 2);
     CU_ASSERT_STRING_EQUAL(cn_task_tracked_name(task, 1), "target");
+    CU_ASSERT_FALSE(cn_task_tracked_is_mark(task, 0)); /* the tool is the arm's */
+    CU_ASSERT_TRUE(cn_task_tracked_is_mark(task, 1));
     CU_ASSERT_PTR_NOT_NULL(strstr(cn_task_path(task), "task.yaml"));
     CU_ASSERT_FALSE(cn_task_section(task, "train", &training));
     cn_task_destroy(&task);
