@@ -478,8 +478,68 @@ static void test_demos_are_half_of_a_batch(void)
     /* half of the rows are wrong by about 100, so by 10^4 squared; a value near 1 blurs it */
     CU_ASSERT_DOUBLE_EQUAL(with.critic_loss - without.critic_loss, 0.5 * 1e4, 400.0);
     CU_ASSERT_TRUE(checksum_after(1, demos) != checksum_after(1, NULL));
+    cn_sac_destroy(&s.sac);
+    config.batch_size = 63;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "batch_size is 63, and half of a batch are demos",
+                    cn_sac_create(s.policy, 0, &config, s.replay, demos, 1, s.pool, &s.sac, &err));
     cn_replay_destroy(&demos);
     setting_destroy(&s);
+}
+
+/* The normaliser of a fresh column is fitted to the first steps and to the demos. */
+static void test_demos_are_normalised_too(void)
+{
+    run r = {.config = sac_config()};
+    cn_replay *demos = NULL;
+    cn_policy *policy = fresh_policy(CN_BOUND_CLIP);
+    const cn_transition t = {(const float[4]){0}, (const float[2]){0}, 1.0f, (const float[4]){0},
+                             true};
+    CN_ASSERT_OK(cn_replay_create(3, 4, 2, &demos, &err));
+    for (int i = 0; i < 3; i++)
+        cn_replay_add(demos, &t);
+    r.config.steps = 512;
+    r.demos = demos;
+    train_whole(&r, policy);
+    CU_ASSERT_EQUAL(cn_policy_normalizer(policy, 0)->count, (double)r.config.learning_starts + 3.0);
+    cn_replay_destroy(&demos);
+    cn_policy_destroy(&policy);
+}
+
+/* A fresh policy that hardly explores still tries every action in its first steps. */
+static void test_first_actions_are_uniform(void)
+{
+    point_world world = {0};
+    cn_train_config config = sac_config();
+    cn_pool *pool;
+    cn_learner *learner;
+    cn_learner_step step;
+    cn_tensor_view state[CN_MAX_STATE_TENSORS];
+    config.rollout_steps = config.learning_starts / config.envs / 2;
+    cn_policy *policy = fresh_policy(CN_BOUND_TANH);
+    cn_params_fill(cn_policy_params(policy), cn_policy_log_std(policy, 0), -4.0f);
+    CN_ASSERT_OK(cn_pool_create(1, &pool, &err));
+    const cn_learner_setup setup = {.policy = policy,
+                                    .config = &config,
+                                    .seed = 1,
+                                    .make_env = point_make,
+                                    .make_env_ctx = &world,
+                                    .pool = pool};
+    CN_ASSERT_OK(cn_learner_create(&setup, &learner, &err));
+    CN_ASSERT_OK(learner->iterate(learner, 0.0, &step, &err));
+    CN_ASSERT_OK(learner->pack(learner, &err));
+    const int count = learner->state(learner, state);
+    int seen = 0;
+    double square = 0;
+    for (int i = 0; i < count; i++)
+        for (int64_t n = 0; strcmp(state[i].name, "trainer/replay_action") == 0 &&
+                            n < state[i].shape[0] * state[i].shape[1];
+             n++, seen++)
+            square += pow((double)((const float *)state[i].data)[n], 2);
+    CU_ASSERT_EQUAL(seen, 2 * (int)step.steps);
+    CU_ASSERT_DOUBLE_EQUAL(square / seen, 1.0 / 3.0, 0.06); /* of [-1, 1]; its own: 0.0003 */
+    cn_learner_destroy(&learner);
+    cn_pool_destroy(&pool);
+    cn_policy_destroy(&policy);
 }
 
 /* ---- Refusals ---- */
@@ -590,6 +650,7 @@ CN_TEST_MAIN("policy.sac", T(test_learns_squashed), T(test_learns_clipped_and_wi
              T(test_threads_do_not_change_bits), T(test_resumed_run_ends_with_the_same_bits),
              T(test_only_termination_ends_the_value), T(test_entropy_is_worth_something),
              T(test_actor_learns_as_often_as_told), T(test_temperature_finds_the_target_entropy),
-             T(test_demos_are_half_of_a_batch), T(test_refusals),
+             T(test_demos_are_half_of_a_batch), T(test_demos_are_normalised_too),
+             T(test_first_actions_are_uniform), T(test_refusals),
              T(test_settings_that_learn_nothing), T(test_a_damaged_checkpoint),
              T(test_loss_that_is_not_finite))
