@@ -72,9 +72,9 @@ def test_the_program_itself_needs_no_mpi():
     assert "libzmq" in libraries and "libmpi" not in libraries, libraries
 
 
-def started(out, steps, options=()):
+def started(out, steps, *settings, options=()):
     """A run on two ranks that has written its first checkpoint; a short one may have ended since."""
-    process = start_ranks(2, "train", TASK, "--out", out, "--json", "--steps", steps, *SETTINGS,
+    process = start_ranks(2, "train", TASK, "--out", out, "--json", "--steps", steps, *SETTINGS, *settings,
                           options=options)
     wait_for(lambda: process.poll() is not None or checkpointed(out),
              "a checkpoint")
@@ -118,12 +118,13 @@ def test_another_number_of_ranks_cannot_go_on():
 
 def test_a_signal_to_mpirun_ends_the_run_in_order():
     """SIGUSR1 is passed on at once, and the run ends well; after SIGINT mpirun itself fails, and kills
-    who has not ended in time."""
+    who has not ended in time. Between SIGINT and the end it reads nothing of what the ranks say, so they
+    must not say much: no evaluations."""
     time_to_end = ("--mca", "odls_base_sigkill_timeout", str(END_S))
     whole = train(2, "whole", steps=4 * STEPS)
     for number, statuses in ((signal.SIGUSR1, (DONE,)), (signal.SIGINT, (DONE, FAILED))):
         out = number.name
-        process = started(out, 10**9, time_to_end)
+        process = started(out, 10**9, "--set", "evaluate_every=0", options=time_to_end)
         process.send_signal(number)
         text, error = process.communicate(timeout=PATIENCE_S)
         assert process.returncode in statuses, f"{process.returncode}: {text}{error}"
