@@ -7,17 +7,15 @@ policy that has adapted, logged live.
 Usage: ./dev bench adapt [--seeds K] [--steps N] [--methods NAME...]
 """
 import argparse
-import json
 import os
 import shutil
 import signal
 import statistics
 import subprocess
-import sys
 
+import colonnade
 import results
 
-PROGRAM = os.path.join(results.ROOT, "build", "release", "colonnade")
 TASK = os.path.join(results.ROOT, "scenes", "reach.yaml")
 GAP = os.path.join(results.ROOT, "scenes", "gaps", "miscalibrated.yaml")
 RUNS = os.path.join(results.ROOT, "runs", "bench", "adapt")
@@ -34,18 +32,10 @@ METHODS = {
 }
 
 
-def run(*command):
-    """Runs the program; returns the JSON of its last line."""
-    done = subprocess.run([PROGRAM, *map(str, command), "--json"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"adapt: '{' '.join(map(str, command))}' ended with status {done.returncode}: {done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def adapt(policy, name, seed, steps):
     out = os.path.join(RUNS, "run")
     shutil.rmtree(out, ignore_errors=True)
-    return run("adapt", policy, "--task", TASK, "--gap", GAP, "--out", out, "--seed", seed, "--steps", steps,
+    return colonnade.run("adapt", policy, "--task", TASK, "--gap", GAP, "--out", out, "--seed", seed, "--steps", steps,
                *COMMON, *METHODS[name])
 
 
@@ -53,10 +43,10 @@ def record_demos(policy):
     """Two minutes of a policy that has adapted with another seed."""
     expert = adapt(policy, "ppo, linear laterals", 1000, 59904)
     endpoint = f"ipc://{RUNS}/arm"
-    robot = subprocess.Popen([PROGRAM, "robot", TASK, "--gap", GAP, "--bind", endpoint], stdout=subprocess.PIPE,
+    robot = subprocess.Popen([colonnade.PROGRAM, "robot", TASK, "--gap", GAP, "--bind", endpoint], stdout=subprocess.PIPE,
                              text=True)
     robot.stdout.readline()
-    control = run("control", expert["policy"], "--robot", endpoint, "--seconds", DEMO_SECONDS, "--log", DEMOS)
+    control = colonnade.run("control", expert["policy"], "--robot", endpoint, "--seconds", DEMO_SECONDS, "--log", DEMOS)
     robot.send_signal(signal.SIGTERM)
     robot.communicate()
     return {"success_of_the_teacher": expert["success_after"], "goals": control["goals"],
@@ -75,7 +65,7 @@ def main():
     options = parse()
     shutil.rmtree(RUNS, ignore_errors=True)
     os.makedirs(RUNS)
-    policy = run("train", TASK, "--out", os.path.join(RUNS, "simulation"))["policy"]
+    policy = colonnade.run("train", TASK, "--out", os.path.join(RUNS, "simulation"))["policy"]
     demos = record_demos(policy) if "sac, demonstrations" in options.methods else None
     methods = {}
     for name in options.methods:

@@ -6,21 +6,19 @@ these a model of many ranks. Prints the tables of docs/performance.md, which exp
 Usage: ./dev bench mpi [TASK] [--turns N]
 """
 import argparse
-import json
 import math
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 
+import colonnade
 import results
 
 sys.path.insert(0, os.path.join(results.ROOT, "tests", "cli"))
 from network import Network, NoNetwork  # noqa: E402
 
-PROGRAM = os.path.join(results.ROOT, "build", "release", "colonnade")
 MPIRUN = shutil.which("mpirun.openmpi") or shutil.which("mpirun")
 ROUNDS = 15
 RANGE_TO_SIGMA = 3.47  # mean range of 15 normal samples, in standard deviations
@@ -36,11 +34,7 @@ ASSUMED = {"10 Gbit Ethernet": (30e-6, 1.1e9), "200 Gbit InfiniBand": (2e-6, 20e
 
 
 def measure(arguments, launcher=()):
-    command = [*launcher, PROGRAM, "bench", "ranks", *arguments, "--json", "--rounds", str(ROUNDS)]
-    out = subprocess.run(command, capture_output=True, text=True, check=False)
-    if out.returncode != 0:
-        sys.exit(f"bench: {' '.join(command)} failed: {out.stderr}")
-    return json.loads(out.stdout.splitlines()[-1])
+    return colonnade.run("bench", "ranks", *arguments, "--rounds", ROUNDS, launcher=launcher)
 
 
 def turns(number, sides):

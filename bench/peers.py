@@ -23,9 +23,9 @@ import numpy as np
 
 import results
 import task_peer
+from colonnade import BUILD, PROGRAM
 
 KINDS = ("batched", "usual")
-BUILD = os.path.join(results.ROOT, "build", "release")
 EVALUATE_EVERY = 32768  # steps; 8 rollouts of the default size
 EVALUATE_EPISODES = 100
 TOLERANCE = 1e-5  # observations are float32
@@ -114,7 +114,7 @@ def ours(path, seed, options, folder):
     success = math.ceil(options.success * EVALUATE_EPISODES)
     settings = {"evaluate_every": EVALUATE_EVERY, "evaluate_episodes": EVALUATE_EPISODES,
                 "stop_success": wilson_low(success, EVALUATE_EPISODES) - 1e-9}
-    command = [os.path.join(BUILD, "colonnade"), "train", path, "--out", folder, "--seed", str(seed), "--json"]
+    command = [PROGRAM, "train", path, "--out", folder, "--seed", str(seed), "--json"]
     if options.steps:
         command += ["--steps", str(options.steps)]
     for key, value in settings.items():

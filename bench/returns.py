@@ -19,9 +19,9 @@ import sys
 import threading
 
 import results
+from colonnade import PROGRAM
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
-PROGRAM = os.path.join(results.ROOT, "build", "release", "colonnade")
 RUNS = os.path.join(results.ROOT, "runs", "bench", "returns")
 TASKS = ("reacher", "inverted_pendulum", "half_cheetah", "pusher")
 

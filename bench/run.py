@@ -11,9 +11,9 @@ import subprocess
 import sys
 
 import results
+from colonnade import PROGRAM
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
-PROGRAM = os.path.join(results.ROOT, "build", "release", "colonnade")
 BENCH_PYTHON = os.path.join(results.ROOT, ".deps", "bench-venv", "bin", "python3")
 
 
@@ -56,7 +56,7 @@ PROGRAMS = {"train": train, "net": net, "gemm": gemm, "column": column}
 
 def scripts():
     """Benchmarks that are scripts of their own: they write their results themselves."""
-    others = {"run.py", "results.py", "demo.py"}
+    others = {"run.py", "results.py", "colonnade.py", "demo.py"}
     return sorted(name[:-3] for name in os.listdir(BENCH)
                   if name.endswith(".py") and name not in others and not name.endswith("_peer.py"))
 

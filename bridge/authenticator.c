@@ -8,6 +8,8 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "bridge/monitor.h"
+
 #define QUESTIONS "inproc://zeromq.zap.01" /* where ZeroMQ asks */
 #define END       "inproc://authenticator.end"
 #define DOMAIN    "colonnade" /* without one, old protocols that know no keys would be let in */
@@ -105,14 +107,10 @@ static void decide(cn_authenticator *a)
 
 static void take_event(cn_authenticator *a, void *events)
 {
-    uint8_t event[6]; /* u16 event, u32 value */
-    char address[PART_MAX + 1] = "";
+    char address[CN_MONITOR_ADDRESS];
     uint16_t what;
-    if (zmq_recv(events, event, sizeof event, ZMQ_DONTWAIT) < 0)
+    if (!cn_monitor_take(events, &what, address))
         return;
-    const int size = zmq_recv(events, address, PART_MAX, ZMQ_DONTWAIT);
-    address[size < 0 ? 0 : size < PART_MAX ? size : PART_MAX] = '\0';
-    memcpy(&what, event, sizeof what);
     if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
         refuse(a, address, "somebody without a key, or who speaks something else");
     else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
@@ -189,13 +187,13 @@ void cn_authenticator_destroy(cn_authenticator **authenticator)
     if (!authenticator || !*authenticator)
         return;
     cn_authenticator *a = *authenticator;
-    for (int i = 0; i < a->guarded; i++) /* events end before their reader does */
-        zmq_socket_monitor(a->socket[i], NULL, 0);
     if (a->running) {
         zmq_send(a->ending, "", 0, 0);
         pthread_join(a->thread, NULL);
     }
-    void *const sockets[] = {a->questions, a->end, a->ending, a->events[0], a->events[1]};
+    for (int i = 0; i < a->guarded; i++)
+        cn_monitor_close(a->socket[i], &a->events[i]);
+    void *const sockets[] = {a->questions, a->end, a->ending};
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
         if (sockets[i])
             zmq_close(sockets[i]);
@@ -209,19 +207,12 @@ void cn_authenticator_destroy(cn_authenticator **authenticator)
 static cn_status watch(cn_authenticator *a, void *socket, cn_error *err)
 {
     char address[64];
-    const int linger = 0;
     snprintf(address, sizeof address, "inproc://authenticator.events.%d", a->guarded);
-    void *events = zmq_socket(a->context, ZMQ_PAIR);
-    if (!events ||
-        zmq_socket_monitor(socket, address,
-                           ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) != 0 ||
-        zmq_connect(events, address) != 0) {
-        if (events)
-            zmq_close(events);
+    void *events =
+        cn_monitor_open(a->context, socket, address,
+                        ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+    if (!events)
         return zmq_fail("watch who connects", err);
-    }
-    zmq_setsockopt(events, ZMQ_LINGER, &linger, sizeof linger);
     pthread_mutex_lock(&a->lock);
     a->socket[a->guarded] = socket;
     a->events[a->guarded++] = events;

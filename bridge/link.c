@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "bridge/endpoint.h"
+#include "bridge/monitor.h"
 #include "bridge/server.h"
 #include "bridge/wire.h"
 
@@ -238,13 +239,9 @@ static cn_status fail_refused(cn_link *link, const cn_wire_reply *reply, cn_erro
 /* Learns how the connection is now. @return whether it broke since the last call */
 static bool follow_connection(cn_link *link)
 {
-    uint8_t event[6]; /* u16 event, u32 value; then a part with the address, of no use here */
-    uint8_t address[CN_WIRE_ENDPOINT];
+    uint16_t what;
     bool broke = false;
-    while (zmq_recv(link->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
-        uint16_t what;
-        memcpy(&what, event, sizeof what);
-        zmq_recv(link->monitor, address, sizeof address, ZMQ_DONTWAIT);
+    while (cn_monitor_take(link->monitor, &what, NULL)) {
         link->broken = what == ZMQ_EVENT_DISCONNECTED;
         broke = broke || link->broken;
     }
@@ -394,12 +391,8 @@ const void *cn_link_last_command(const cn_link *link, uint32_t *size)
 /* Whether the robot has turned the connection for infos down, and why. */
 static cn_status check_handshake(cn_link *link, bool encrypted, cn_error *err)
 {
-    uint8_t event[6]; /* u16 event, u32 value; then a part with the address, of no use here */
-    uint8_t address[CN_WIRE_ENDPOINT];
-    while (zmq_recv(link->greeting, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
-        uint16_t what;
-        memcpy(&what, event, sizeof what);
-        zmq_recv(link->greeting, address, sizeof address, ZMQ_DONTWAIT);
+    uint16_t what;
+    while (cn_monitor_take(link->greeting, &what, NULL)) {
         CN_FAIL_IF(what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, CN_ERR_REFUSED, err,
                    "the robot at %s does not know our key: its --allow must have the .pub file",
                    link->endpoint);
@@ -436,28 +429,6 @@ static cn_status wait_for_info(cn_link *link, const cn_link_keys *keys, int time
     return CN_OK;
 }
 
-/* @return a PAIR that receives these events of a socket; NULL: none to be had */
-static void *watch(cn_link *link, void *socket, const char *address, int events)
-{
-    void *monitor = zmq_socket(link->context, ZMQ_PAIR);
-    if (monitor &&
-        (zmq_socket_monitor(socket, address, events) != 0 || zmq_connect(monitor, address) != 0)) {
-        zmq_close(monitor);
-        return NULL;
-    }
-    return monitor;
-}
-
-/* Events end before their reader does: libzmq would wait for it. */
-static void unwatch(void *socket, void **monitor)
-{
-    if (!*monitor)
-        return;
-    zmq_socket_monitor(socket, NULL, 0);
-    zmq_close(*monitor);
-    *monitor = NULL;
-}
-
 static cn_status open_sockets(cn_link *link, const cn_link_keys *keys, cn_error *err)
 {
     link->context = zmq_ctx_new();
@@ -467,11 +438,11 @@ static cn_status open_sockets(cn_link *link, const cn_link_keys *keys, cn_error 
         link->requests = open_socket(link, ZMQ_DEALER, keys);
     }
     if (link->infos && link->frames && link->requests) {
-        link->monitor = watch(link, link->requests, "inproc://events",
-                              ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+        link->monitor = cn_monitor_open(link->context, link->requests, "inproc://events",
+                                        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
         link->greeting =
-            watch(link, link->infos, "inproc://greeting",
-                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
+            cn_monitor_open(link->context, link->infos, "inproc://greeting",
+                            ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
     }
     if (!link->monitor || !link->greeting)
         return zmq_fail(link, "open sockets for", err);
@@ -487,7 +458,7 @@ static cn_status connect_sockets(cn_link *link, const cn_link_keys *keys, int ti
     if (zmq_connect(link->infos, link->endpoint) != 0)
         return zmq_fail(link, "connect to", err);
     CN_TRY(wait_for_info(link, keys, timeout_ms, err));
-    unwatch(link->infos, &link->greeting);
+    cn_monitor_close(link->infos, &link->greeting);
     if (!link->info.lockstep && zmq_connect(link->frames, link->endpoint) != 0)
         return zmq_fail(link, "connect to the frames of", err);
     CN_TRY(cn_endpoint_of_requests(link->endpoint, link->info.request_endpoint, requests, err));
@@ -525,8 +496,8 @@ void cn_link_destroy(cn_link **link)
         return;
     cn_link *l = *link;
     release(l, RELEASE_WAIT_MS, NULL);
-    unwatch(l->requests, &l->monitor);
-    unwatch(l->infos, &l->greeting);
+    cn_monitor_close(l->requests, &l->monitor);
+    cn_monitor_close(l->infos, &l->greeting);
     void *const sockets[] = {l->requests, l->frames, l->infos};
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
         if (sockets[i])

@@ -65,7 +65,7 @@ static void report(const control_options *o, const cn_control_report *r, uint64_
            " stale frames; %" PRIu64 " of %" PRIu64 " goals reached\n",
            cn_control_end_words(r->end), r->ticks, r->deadline_misses, r->stale_frames,
            r->successes, r->goals);
-    printf("  %-22s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
+    printf("  %-22s %9s %9s %9s %9s\n", "microseconds, to 3 %", "p50", "p99", "p99.9", "max");
     print_durations("frame to command", &r->latency);
     print_durations("command to command", &r->period);
     if (r->servo.max > 0)

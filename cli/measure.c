@@ -50,15 +50,12 @@ cleanup:
 
 cn_status cli_measure_last(const cli_measure *m, cn_evaluation *out, cn_error *err)
 {
-    cn_error why = {0};
+    const cn_status status =
+        atomic_load(cli_stop()) ? CN_ERR_CANCELLED : cli_measure_run(m, out, err);
+    if (status != CN_ERR_CANCELLED)
+        return status;
     *out = (cn_evaluation){0};
-    const cn_status status = atomic_load(cli_stop()) ? CN_OK : cli_measure_run(m, out, &why);
-    if (status != CN_OK)
-        *out = (cn_evaluation){0};
-    if (status == CN_OK || status == CN_ERR_CANCELLED)
-        return CN_OK;
-    *err = why;
-    return status;
+    return CN_OK;
 }
 
 json_t *cli_measure_json(const cn_evaluation *evaluation, double value)

@@ -41,7 +41,7 @@ static void report(const cn_server_stats *s, bool json)
            s->last_refusal, s->last_refusal[0] ? ")" : "", (unsigned long long)s->deadline_misses,
            (unsigned long long)s->watchdog_stops);
     if (s->period.count > 0)
-        printf("servo period, microseconds: median %.1f, p99 %.1f, max %.1f\n",
+        printf("servo period, microseconds: median %.0f and p99 %.0f to 3 %%, max %.1f\n",
                1e-3 * (double)cn_histogram_quantile(&s->period, 0.5),
                1e-3 * (double)cn_histogram_quantile(&s->period, 0.99),
                1e-3 * (double)s->period.max);

@@ -37,8 +37,9 @@ typedef struct shard {
     cn_node observation, action, features, returns, q[TWINS], q_min, critic_loss;
     cn_graph *target; /* targets */
     cn_node next_observation, next_action, next_features, next_q;
-    cn_graph *frozen; /* the columns before this one; NULL where there is none */
-    cn_node frozen_input[CN_MAX_COLUMNS], frozen_features;
+    cn_graph *frozen;            /* the columns before this one; NULL where there is none */
+    cn_actor_nodes frozen_nodes; /* their inputs */
+    cn_node frozen_features;
     float *actor_grads;  /* [policy's params] */
     float *critic_grads; /* [critics' params] */
     loss_sums sums;
@@ -130,12 +131,12 @@ static cn_status build_frozen(cn_sac *sac, shard *sh, cn_error *err)
         return CN_OK;
     CN_TRY(cn_graph_create(cn_policy_params(sac->policy), &sh->frozen, err));
     for (int k = 0; k < before; k++)
-        sh->frozen_input[k] =
+        sh->frozen_nodes.input[k] =
             cn_op_input(sh->frozen, "observation", cn_policy_column_at(sac->policy, k)->input_size);
-    cn_net_build_hidden(cn_policy_actor(sac->policy), sh->frozen, sh->frozen_input, before - 1,
-                        hidden);
-    cn_net_build_hidden(cn_policy_critic(sac->policy), sh->frozen, sh->frozen_input, before - 1,
-                        hidden + before);
+    cn_net_build_hidden(cn_policy_actor(sac->policy), sh->frozen, sh->frozen_nodes.input,
+                        before - 1, hidden);
+    cn_net_build_hidden(cn_policy_critic(sac->policy), sh->frozen, sh->frozen_nodes.input,
+                        before - 1, hidden + before);
     sh->frozen_features = cn_op_concat(sh->frozen, hidden, 2 * before);
     return cn_graph_finish(sh->frozen, sh->rows, CN_INFERENCE, err);
 }
@@ -313,10 +314,8 @@ static void fill_features(const cn_sac *sac, shard *sh, bool next, cn_graph *g, 
     if (sac->F == 0)
         return;
     for (int i = 0; i < sh->rows; i++)
-        for (int k = 0; k < sac->column; k++)
-            cn_policy_input(sac->policy, k, next ? sh->row[i].next : sh->row[i].observation,
-                            cn_graph_value(sh->frozen, sh->frozen_input[k]) +
-                                i * cn_policy_column_at(sac->policy, k)->input_size);
+        cn_actor_observe(&sh->frozen_nodes, sac->policy, sac->column - 1, sh->frozen, i,
+                         next ? sh->row[i].next : sh->row[i].observation);
     cn_graph_forward(sh->frozen, sh->rows);
     memcpy(cn_graph_value(g, input), cn_graph_value(sh->frozen, sh->frozen_features),
            (size_t)sh->rows * (size_t)sac->F * sizeof(float));

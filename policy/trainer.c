@@ -101,6 +101,12 @@ static cn_status save(const run *r, const char *name, cn_error *err)
     return cn_policy_save(r->job->policy, path, err);
 }
 
+static cn_status save_last(run *r, cn_error *err)
+{
+    r->saved_ns = cn_clock_now();
+    return save(r, "last.safetensors", err);
+}
+
 static bool better(const cn_evaluation *a, const cn_evaluation *b)
 {
     if (a->successes != b->successes)
@@ -120,7 +126,7 @@ static cn_status keep(run *r, cn_train_progress *p, cn_error *err)
         report->best_steps = p->steps;
         report->without_improvement = 0;
     }
-    return save(r, "last.safetensors", err);
+    return save_last(r, err);
 }
 
 /* Evaluates when it is time to, all ranks together. */
@@ -278,11 +284,8 @@ static void note_recent(run *r, const cn_episode_totals *ended)
  * all of it. */
 static cn_status keep_last(run *r, cn_error *err)
 {
-    const int64_t now = cn_clock_now();
-    if (!r->job->keep_last || now - r->saved_ns < SAVE_NS)
-        return CN_OK;
-    r->saved_ns = now;
-    return save(r, "last.safetensors", err);
+    const bool due = r->job->keep_last && cn_clock_now() - r->saved_ns >= SAVE_NS;
+    return due ? save_last(r, err) : CN_OK;
 }
 
 /* What an iteration leaves in the folder. */

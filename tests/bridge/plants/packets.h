@@ -39,6 +39,17 @@ static inline cn_packet_state packet_decode(const cn_servo_protocol *protocol, c
     return protocol->decode(in, size, out, used);
 }
 
+/* The packet that is found whole after `used` bytes. */
+static inline cn_packet packet_answer(const cn_servo_protocol *protocol, const char *text,
+                                      size_t used)
+{
+    cn_packet packet;
+    size_t taken;
+    CU_ASSERT_EQUAL(packet_decode(protocol, text, &packet, &taken), CN_PACKET_WHOLE);
+    CU_ASSERT_EQUAL(taken, used);
+    return packet;
+}
+
 /* Whatever comes in, a decoder goes on: it uses no more than there is, always something unless it
  * waits for more, and a good packet after the rubbish is found. */
 static inline void packet_storm(const cn_servo_protocol *protocol, const char *good, uint8_t id)

@@ -56,6 +56,11 @@ def number(data):
     return int.from_bytes(data, "little")
 
 
+def spoil(packet):
+    """The same with a wrong checksum."""
+    return packet[:-1] + bytes([packet[-1] ^ 1])
+
+
 class Feetech:
     """The STS protocol, and the registers of an STS3215 that matter here."""
     torque, goal, position, velocity, speed_unit = (40, 1), (42, 2), (56, 2), (58, 2), 1.0
@@ -74,9 +79,6 @@ class Feetech:
     def packet(self, servo, error, params):
         body = bytes([servo, len(params) + 2, error, *params])
         return b"\xff\xff" + body + bytes([~sum(body) & 0xFF])
-
-    def spoil(self, packet):
-        return packet[:-1] + bytes([packet[-1] ^ 1])
 
     def take(self, data):
         """Takes one request off the front: id, instruction, parameters; None: there is none yet."""
@@ -124,9 +126,6 @@ class Dynamixel:
         body = bytes([0x55, error, *params]).replace(b"\xff\xff\xfd", b"\xff\xff\xfd\xfd")
         head = b"\xff\xff\xfd\x00" + bytes([servo]) + (len(body) + 2).to_bytes(2, "little")
         return head + body + self.crc(head + body)
-
-    def spoil(self, packet):
-        return packet[:-1] + bytes([packet[-1] ^ 1])
 
     def take(self, data):
         while len(data) >= 10:
@@ -197,7 +196,7 @@ class Servo:
             if self.times == 0:
                 self.fails = None
         return {None: packet, "half": packet[:len(packet) // 2], "silent": b"", "missing": None,
-                "checksum": self.make.spoil(packet)}[kind]
+                "checksum": spoil(packet)}[kind]
 
 
 class Bus:

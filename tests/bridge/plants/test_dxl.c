@@ -14,11 +14,8 @@ static void test_dxl_encodes_golden_packets(void)
 /* ROBOTIS' own example of an answer (emanual, "Read", ID 1, present position 166). */
 static void test_dxl_decodes_an_answer(void)
 {
-    cn_packet packet;
-    size_t used;
-    const char *golden = "FF FF FD 00 01 08 00 55 00 A6 00 00 00 8C C0";
-    CU_ASSERT_EQUAL(packet_decode(&cn_dxl_protocol, golden, &packet, &used), CN_PACKET_WHOLE);
-    CU_ASSERT_EQUAL(used, 15);
+    const cn_packet packet =
+        packet_answer(&cn_dxl_protocol, "FF FF FD 00 01 08 00 55 00 A6 00 00 00 8C C0", 15);
     CU_ASSERT_EQUAL(packet.id, 1);
     CU_ASSERT_EQUAL(packet.error, 0);
     CU_ASSERT_EQUAL(packet.size, 4);
@@ -60,11 +57,8 @@ static void test_dxl_stuffs_headers_in_the_body(void)
 
 static void test_dxl_skips_what_stands_before_a_packet(void)
 {
-    cn_packet packet;
-    size_t used;
-    const char *noisy = "FF FF 00 FF FF FF FD 00 01 08 00 55 00 A6 00 00 00 8C C0 FF";
-    CU_ASSERT_EQUAL(packet_decode(&cn_dxl_protocol, noisy, &packet, &used), CN_PACKET_WHOLE);
-    CU_ASSERT_EQUAL(used, 19);
+    packet_answer(&cn_dxl_protocol, "FF FF 00 FF FF FF FD 00 01 08 00 55 00 A6 00 00 00 8C C0 FF",
+                  19);
 }
 
 static void test_dxl_refuses_a_wrong_crc_an_impossible_length_and_a_request(void)

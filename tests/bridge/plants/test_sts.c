@@ -14,11 +14,7 @@ static void test_sts_encodes_golden_packets(void)
 
 static void test_sts_decodes_golden_answer(void)
 {
-    cn_packet packet;
-    size_t used;
-    const char *golden = "FF FF 01 04 00 00 08 F2";
-    CU_ASSERT_EQUAL(packet_decode(&cn_sts_protocol, golden, &packet, &used), CN_PACKET_WHOLE);
-    CU_ASSERT_EQUAL(used, 8);
+    const cn_packet packet = packet_answer(&cn_sts_protocol, "FF FF 01 04 00 00 08 F2", 8);
     CU_ASSERT_EQUAL(packet.id, 1);
     CU_ASSERT_EQUAL(packet.error, 0);
     CU_ASSERT_EQUAL(packet.size, 2);
@@ -27,11 +23,8 @@ static void test_sts_decodes_golden_answer(void)
 
 static void test_sts_skips_what_stands_before_a_packet(void)
 {
-    cn_packet packet;
-    size_t used;
-    const char *noisy = "00 FF 13 FF FF FF 01 04 00 00 08 F2 FF";
-    CU_ASSERT_EQUAL(packet_decode(&cn_sts_protocol, noisy, &packet, &used), CN_PACKET_WHOLE);
-    CU_ASSERT_EQUAL(used, 12);
+    const cn_packet packet =
+        packet_answer(&cn_sts_protocol, "00 FF 13 FF FF FF 01 04 00 00 08 F2 FF", 12);
     CU_ASSERT_EQUAL(packet.id, 1);
 }
 
