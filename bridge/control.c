@@ -246,7 +246,9 @@ static cn_status run(loop *l, cn_error *err)
  */
 static void leave(loop *l)
 {
-    const int64_t stopped = cn_clock_now() + (int64_t)(CN_SAFETY_RAMP_S * 1e9) + periods_ns(l, 2);
+    const cn_plant_info *robot = cn_link_info(l->link);
+    const double stop_s = cn_safety_longest_stop(robot->joint, robot->joints);
+    const int64_t stopped = cn_clock_now() + (int64_t)(stop_s * 1e9) + periods_ns(l, 2);
     if (l->report->end == CN_CONTROL_ROBOT_LOST || cn_link_release(l->link, NULL) != CN_OK)
         return;
     while (cn_link_frame(l->link, stopped, &l->frame, NULL) == CN_OK)

@@ -172,7 +172,7 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
     server->info.plant = plant->info;
     server->info.lockstep = config->lockstep;
     CN_TRY_CLEANUP(cn_safety_create(server->info.plant.joint, server->info.plant.joints,
-                                    CN_SAFETY_RAMP_S, &server->safety, err));
+                                    &server->safety, err));
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
     cn_gate_begin(&server->gate, server->safety);
     CN_TRY_CLEANUP(open_sockets(server, config, err));
@@ -486,7 +486,9 @@ static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_er
         frames = next / ticks_per_frame - tick / ticks_per_frame;
         tick = next;
     }
-    const int braking = (int)ceil(CN_SAFETY_RAMP_S / server->servo_period_s) + 1;
+    const cn_plant_info *info = &server->info.plant;
+    const double longest_s = cn_safety_longest_stop(info->joint, info->joints);
+    const int braking = (int)ceil(longest_s / server->servo_period_s) + 1;
     cn_status braked = CN_OK;
     for (int i = 0; braked == CN_OK && i < braking; i++) {
         braked = servo_tick(server, NULL, status == CN_OK ? err : NULL);

@@ -130,6 +130,8 @@ static void fill_info(const cn_wire_info *info, info_message *m)
         m->joint[j].position_low = joint->position_low;
         m->joint[j].position_high = joint->position_high;
         m->joint[j].velocity_limit = joint->velocity;
+        m->joint[j].acceleration_limit = joint->acceleration;
+        m->joint[j].jerk_limit = joint->jerk;
         m->joint[j].effort_limit = joint->effort;
         m->joints[j] = &m->joint[j];
     }
@@ -383,10 +385,18 @@ static cn_status read_joint(const pb_joint *m, cn_arm_joint *out, cn_error *err)
     out->position_low = m->position_low;
     out->position_high = m->position_high;
     out->velocity = m->velocity_limit;
+    out->acceleration = m->acceleration_limit;
+    out->jerk = m->jerk_limit;
     out->effort = m->effort_limit;
     CN_FAIL_IF(!(out->position_low <= out->position_high), CN_ERR_FORMAT, err,
                "joint '%s' may move from %g to %g %s", out->name, out->position_low,
                out->position_high, out->unit);
+    const double limit[] = {out->velocity, out->acceleration, out->jerk};
+    for (int i = 0; i < 3; i++)
+        CN_FAIL_IF(!(limit[i] > 0 && isfinite(limit[i])), CN_ERR_FORMAT, err,
+                   "joint '%s' has limits of velocity %g, acceleration %g and jerk %g: they must be "
+                   "above 0 and finite",
+                   out->name, out->velocity, out->acceleration, out->jerk);
     return CN_OK;
 }
 

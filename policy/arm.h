@@ -14,6 +14,8 @@ typedef struct cn_arm_joint {
     double position_low;  /* unit; -inf when unlimited */
     double position_high; /* unit; +inf when unlimited */
     double velocity;      /* unit/s, > 0: the fastest that a command may move it */
+    double acceleration;  /* unit/s2, > 0 */
+    double jerk;          /* unit/s3, > 0 */
     double effort;        /* N m or N; +inf when there is none */
 } cn_arm_joint;
 

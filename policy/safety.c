@@ -1,31 +1,29 @@
-/* The safety filter. Braking is computed for the discrete motion that the servo makes, not for the
- * continuous one, so that the limits hold exactly and not up to a step's error. */
+/* The safety filter: modes, ranges and boxes around the joints' motions. */
 #include "policy/safety.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/vector.h"
+#include "policy/motion.h"
 
 #define MEASURE_TIME_CONSTANT_S 0.5
-
-/* The vector loops take joints in whole registers: those beyond the last rest at 0, of a range that
- * is 0, and are looked at by nobody. */
-enum { REGISTER = 8 };
-_Static_assert(CN_MAX_JOINTS % REGISTER == 0, "the arrays end with whole registers");
+#define ROUNDING                1e-9  /* rad or m: of a motion's end, with room to spare */
+#define LOOK_AHEAD_S            0.005 /* between two looks along a stop, or more for a long one */
+enum { LOOKS_MAX = 32 };
 
 struct cn_safety {
     const cn_arm_joint *joint; /* [joints] */
     int joints;
-    int lanes; /* joints, rounded up to whole registers */
-    double ramp_s;
-    cn_command_mode mode;    /* of the last command; POSITION before the first */
-    double p[CN_MAX_JOINTS]; /* commanded position, rad or m */
-    double v[CN_MAX_JOINTS]; /* commanded velocity, unit/s */
-    /* Of the joints, for the vector loop: range, velocity limit, and what is wanted. */
-    double low[CN_MAX_JOINTS], high[CN_MAX_JOINTS], fastest[CN_MAX_JOINTS];
-    double wanted[CN_MAX_JOINTS];
+    cn_motion_limits limits[CN_MAX_JOINTS];
+    cn_motion motion[CN_MAX_JOINTS]; /* planned for `wanted` */
+    double p[CN_MAX_JOINTS];         /* commanded position, rad or m */
+    cn_arm_command wanted;           /* mode of the last command; POSITION before the first */
+    bool stopping;                   /* nothing is wanted */
+    bool changed;                    /* what is wanted, since it was planned for */
+    bool moved;                      /* where the arm is, since then */
+    const cn_keep_out *keep_out;     /* NULL: there is none */
+    const cn_box *kept_from;         /* braking for it, or waiting */
 };
 
 static inline double clamp(double x, double low, double high)
@@ -33,36 +31,62 @@ static inline double clamp(double x, double low, double high)
     return x < low ? low : x > high ? high : x;
 }
 
-cn_status cn_safety_create(const cn_arm_joint *joint, int joints, double ramp_s, cn_safety **out,
-                           cn_error *err)
+static cn_motion_limits limits_of(const cn_arm_joint *joint)
+{
+    return (cn_motion_limits){joint->velocity, joint->acceleration, joint->jerk};
+}
+
+void cn_safety_ramps(cn_arm_joint *joint)
+{
+    joint->acceleration = joint->velocity / CN_SAFETY_RAMP_S;
+    joint->jerk = joint->acceleration / CN_SAFETY_JERK_RAMP_S;
+}
+
+double cn_safety_longest_stop(const cn_arm_joint *joint, int joints)
+{
+    double longest = 0;
+    for (int j = 0; j < joints; j++) {
+        const cn_motion_limits limits = limits_of(&joint[j]);
+        longest = fmax(longest, cn_motion_longest_stop(&limits));
+    }
+    return longest;
+}
+
+/* ---- Creation ---- */
+
+static cn_status check_limit(const cn_arm_joint *joint, const char *what, double limit,
+                             const char *per, cn_error *err)
+{
+    CN_FAIL_IF(!(limit > 0 && isfinite(limit)), CN_ERR_ARGUMENT, err,
+               "joint '%s' has %s limit of %g %s/%s: it must be above 0 and finite", joint->name,
+               what, limit, joint->unit, per);
+    return CN_OK;
+}
+
+static cn_status check_joint(const cn_arm_joint *joint, cn_error *err)
+{
+    CN_TRY(check_limit(joint, "a velocity", joint->velocity, "s", err));
+    CN_TRY(check_limit(joint, "an acceleration", joint->acceleration, "s2", err));
+    CN_TRY(check_limit(joint, "a jerk", joint->jerk, "s3", err));
+    CN_FAIL_IF(!(joint->position_low <= joint->position_high), CN_ERR_ARGUMENT, err,
+               "joint '%s' has the range %g to %g %s: it is empty", joint->name,
+               joint->position_low, joint->position_high, joint->unit);
+    return CN_OK;
+}
+
+cn_status cn_safety_create(const cn_arm_joint *joint, int joints, cn_safety **out, cn_error *err)
 {
     CN_FAIL_IF(joints < 1 || joints > CN_MAX_JOINTS, CN_ERR_ARGUMENT, err,
                "an arm of %d joints: 1 to %d are possible", joints, CN_MAX_JOINTS);
-    CN_FAIL_IF(!(ramp_s > 0 && isfinite(ramp_s)), CN_ERR_ARGUMENT, err,
-               "a ramp of %g s: it must be above 0", ramp_s);
-    for (int j = 0; j < joints; j++) {
-        const cn_arm_joint *limits = &joint[j];
-        CN_FAIL_IF(!(limits->velocity > 0 && isfinite(limits->velocity)), CN_ERR_ARGUMENT, err,
-                   "joint '%s' has a velocity limit of %g %s/s: it must be above 0 and finite",
-                   limits->name, limits->velocity, limits->unit);
-        CN_FAIL_IF(!(limits->position_low <= limits->position_high), CN_ERR_ARGUMENT, err,
-                   "joint '%s' has the range %g to %g %s: it is empty", limits->name,
-                   limits->position_low, limits->position_high, limits->unit);
-    }
+    for (int j = 0; j < joints; j++)
+        CN_TRY(check_joint(&joint[j], err));
     cn_safety *safety = calloc(1, sizeof *safety);
     CN_FAIL_IF(!safety, CN_ERR_MEMORY, err, "no memory for the safety filter");
     safety->joint = joint;
     safety->joints = joints;
-    safety->lanes = (joints + REGISTER - 1) / REGISTER * REGISTER;
-    safety->ramp_s = ramp_s;
-    safety->mode = CN_COMMAND_POSITION;
-    for (int j = 0; j < joints; j++) {
-        safety->low[j] = joint[j].position_low;
-        safety->high[j] = joint[j].position_high;
-        safety->fastest[j] = joint[j].velocity;
-    }
-    for (int j = joints; j < safety->lanes; j++)
-        safety->fastest[j] = 1;
+    for (int j = 0; j < joints; j++)
+        safety->limits[j] = limits_of(&joint[j]);
+    cn_safety_begin(safety, &(cn_arm_state){.joints = joints});
     *out = safety;
     return CN_OK;
 }
@@ -75,23 +99,38 @@ void cn_safety_destroy(cn_safety **safety)
     *safety = NULL;
 }
 
+void cn_safety_keep_out(cn_safety *safety, const cn_keep_out *keep_out)
+{
+    safety->keep_out = keep_out;
+    safety->kept_from = NULL;
+}
+
 void cn_safety_begin(cn_safety *safety, const cn_arm_state *measured)
 {
     for (int j = 0; j < safety->joints; j++) {
         safety->p[j] = measured->position[j];
-        safety->v[j] = 0;
+        cn_motion_rest(&safety->motion[j], safety->p[j]);
     }
-    safety->mode = CN_COMMAND_POSITION;
+    safety->wanted = (cn_arm_command){.mode = CN_COMMAND_POSITION, .joints = safety->joints};
+    safety->stopping = true;
+    safety->changed = safety->moved = false;
+    safety->kept_from = NULL;
 }
 
 void cn_safety_measure(cn_safety *safety, const cn_arm_state *measured, double dt_s)
 {
-    if (safety->mode != CN_COMMAND_VELOCITY)
+    if (safety->wanted.mode != CN_COMMAND_VELOCITY)
         return;
     const double gain = fmin(1, dt_s / MEASURE_TIME_CONSTANT_S);
-    for (int j = 0; j < safety->joints; j++)
-        safety->p[j] += gain * (measured->position[j] - safety->p[j]);
+    for (int j = 0; j < safety->joints; j++) {
+        const double by = gain * (measured->position[j] - safety->p[j]);
+        safety->p[j] += by;
+        cn_motion_shift(&safety->motion[j], by);
+    }
+    safety->moved = true;
 }
+
+/* ---- What is wanted ---- */
 
 static const char *mode_words(cn_command_mode mode)
 {
@@ -118,61 +157,149 @@ cn_status cn_safety_check(const cn_safety *safety, const cn_arm_command *wanted,
     return CN_OK;
 }
 
-/* The fastest velocity, up to `fastest`, at which one step, and then braking by `slow` a step,
- * covers at most `distance`: with v = n slow + rest, dt (v + (v - slow) + ... + rest) = dt ((n + 1)
- * v - slow n (n + 1) / 2).
- * @param slow  acceleration * dt_s */
-static inline double braking_velocity(double distance, double fastest, double slow, double dt_s)
+static void note_wanted(cn_safety *safety, const cn_arm_command *wanted)
 {
-    const double now = distance > 0 ? distance / dt_s : 0; /* covers it in this step */
-    const double n = floor(0.5 * sqrt(1 + 8 * now / slow) - 0.5);
-    const double v = now / (n + 1) + 0.5 * slow * n;
-    return v < fastest ? v : fastest; /* also where it is far beyond counting */
+    const size_t bytes = (size_t)safety->joints * sizeof(double);
+    const bool same = wanted ? !safety->stopping && wanted->mode == safety->wanted.mode &&
+                                   memcmp(wanted->target, safety->wanted.target, bytes) == 0
+                             : safety->stopping;
+    safety->stopping = !wanted;
+    if (wanted && !same) {
+        safety->wanted.mode = wanted->mode;
+        memcpy(safety->wanted.target, wanted->target, bytes);
+    }
+    safety->changed = safety->changed || !same;
 }
 
-/* Makes of every joint's target the velocity that brings it there and stops. */
-CN_VECTOR_LOOPS static void approach(cn_safety *safety, double dt_s)
+/* A speed, towards the end of the range; a joint that is beyond it, or cannot stop before it any
+ * more, is not sent back. */
+static void plan_velocity(cn_safety *safety, int j)
 {
-    for (int j = 0; j < safety->lanes; j++) {
-        const double slow = safety->fastest[j] / safety->ramp_s * dt_s;
-        const double distance =
-            clamp(safety->wanted[j], safety->low[j], safety->high[j]) - safety->p[j];
-        const double speed = braking_velocity(fabs(distance), safety->fastest[j], slow, dt_s);
-        safety->wanted[j] = distance < 0 ? -speed : speed;
+    const cn_arm_joint *joint = &safety->joint[j];
+    const double v = safety->wanted.target[j];
+    const double end = v < 0 ? joint->position_low : joint->position_high;
+    const double stop = cn_motion_stops_at(&safety->motion[j], &safety->limits[j]);
+    const bool room = v < 0 ? stop > end : stop < end;
+    cn_motion_go(&safety->motion[j], &safety->limits[j], end,
+                 room ? fmin(fabs(v), joint->velocity) : 0);
+}
+
+static void stop_all(cn_safety *safety)
+{
+    for (int j = 0; j < safety->joints; j++)
+        cn_motion_stop(&safety->motion[j], &safety->limits[j]);
+}
+
+static void plan(cn_safety *safety)
+{
+    safety->changed = safety->moved = false;
+    safety->kept_from = NULL;
+    if (safety->stopping) {
+        stop_all(safety);
+        return;
+    }
+    for (int j = 0; j < safety->joints; j++) {
+        const cn_arm_joint *joint = &safety->joint[j];
+        if (safety->wanted.mode == CN_COMMAND_VELOCITY)
+            plan_velocity(safety, j);
+        else
+            cn_motion_go(&safety->motion[j], &safety->limits[j],
+                         clamp(safety->wanted.target[j], joint->position_low, joint->position_high),
+                         joint->velocity);
     }
 }
 
-/* The next velocity of every joint, the wanted one as far as it is within reach and the limits, and
- * where the step ends: within the range to the last bit; from outside it, never further out. */
-CN_VECTOR_LOOPS static void move(cn_safety *safety, double dt_s)
+static bool at_rest(const cn_safety *safety)
 {
-    for (int j = 0; j < safety->lanes; j++) {
-        const double p = safety->p[j], v = safety->v[j], fastest = safety->fastest[j];
-        const double low = safety->low[j], high = safety->high[j];
-        const double slow = fastest / safety->ramp_s * dt_s;
-        const double up = braking_velocity(high - p, fastest, slow, dt_s);
-        const double down = braking_velocity(p - low, fastest, slow, dt_s);
-        /* The range comes first. While p has moved by v alone, the bounds are always in reach. */
-        const double next = clamp(clamp(safety->wanted[j], v - slow, v + slow), -down, up);
-        safety->p[j] = clamp(p + next * dt_s, p < low ? p : low, p > high ? p : high);
-        safety->v[j] = next;
+    for (int j = 0; j < safety->joints; j++)
+        if (!cn_motion_at_rest(&safety->motion[j]))
+            return false;
+    return true;
+}
+
+/* ---- Boxes ---- */
+
+/* Moves all joints on by dt_s and their points with them. @return the box that forbids the way;
+ * NULL: none */
+static const cn_box *look(const cn_safety *safety, cn_motion *motion, double dt_s, double (*at)[3])
+{
+    const cn_keep_out *k = safety->keep_out;
+    double p[CN_MAX_JOINTS], next[CN_MAX_BOXES][3];
+    const cn_box *forbids = NULL;
+    for (int j = 0; j < safety->joints; j++)
+        p[j] = cn_motion_advance(&motion[j], dt_s);
+    k->place(k->self, p, next);
+    for (int i = 0; i < k->boxes && !forbids; i++)
+        forbids = cn_box_forbids(&k->box[i], at[i], next[i]) ? &k->box[i] : NULL;
+    memcpy(at, next, (size_t)k->boxes * sizeof *next);
+    return forbids;
+}
+
+/* The box that the arm would come into in the next tick, or if it stopped right after it. */
+static const cn_box *look_ahead(const cn_safety *safety, double dt_s)
+{
+    const cn_keep_out *k = safety->keep_out;
+    cn_motion motion[CN_MAX_JOINTS];
+    double at[CN_MAX_BOXES][3], stop_s = 0;
+    memcpy(motion, safety->motion, (size_t)safety->joints * sizeof *motion);
+    k->place(k->self, safety->p, at);
+    const cn_box *forbids = look(safety, motion, dt_s, at);
+    for (int j = 0; j < safety->joints; j++) {
+        cn_motion_stop(&motion[j], &safety->limits[j]);
+        stop_s = fmax(stop_s, cn_motion_time_left(&motion[j]));
     }
+    const int looks = (int)clamp(ceil(stop_s / LOOK_AHEAD_S), 1, LOOKS_MAX);
+    for (int i = 0; i < looks && !forbids; i++)
+        forbids = look(safety, motion, stop_s / looks, at);
+    return forbids;
+}
+
+/* The stop that was looked along a tick ago is still free: it is what remains. */
+static void keep_out(cn_safety *safety, double dt_s)
+{
+    if (!safety->keep_out || safety->kept_from || at_rest(safety))
+        return;
+    safety->kept_from = look_ahead(safety, dt_s);
+    if (safety->kept_from)
+        stop_all(safety);
+}
+
+const cn_box *cn_safety_kept_from(const cn_safety *safety)
+{
+    return safety->kept_from;
+}
+
+/* ---- The tick ---- */
+
+/* An arm that brakes for a box comes to rest first, and then waits for something else. */
+static bool must_plan(const cn_safety *safety)
+{
+    return safety->kept_from ? safety->changed && at_rest(safety)
+                             : safety->changed || safety->moved;
+}
+
+/* A motion ends at the end of the range but for rounding, which is taken off. Further out is only
+ * who began there, or was measured there: he is on his way in, and must not jump. */
+static double without_rounding(double p, double low, double high)
+{
+    return p < low && p > low - ROUNDING ? low : p > high && p < high + ROUNDING ? high : p;
 }
 
 void cn_safety_next(cn_safety *safety, const cn_arm_command *wanted, double dt_s,
                     cn_arm_command *out)
 {
-    const size_t bytes = (size_t)safety->joints * sizeof(double);
-    if (wanted)
-        safety->mode = wanted->mode;
-    if (wanted)
-        memcpy(safety->wanted, wanted->target, bytes);
-    else
-        memset(safety->wanted, 0, bytes);
-    if (wanted && wanted->mode == CN_COMMAND_POSITION)
-        approach(safety, dt_s);
-    move(safety, dt_s);
-    out->mode = safety->mode;
+    note_wanted(safety, wanted);
+    if (must_plan(safety))
+        plan(safety);
+    keep_out(safety, dt_s);
+    out->mode = safety->wanted.mode;
     out->joints = safety->joints;
-    memcpy(out->target, safety->mode == CN_COMMAND_VELOCITY ? safety->v : safety->p, bytes);
+    for (int j = 0; j < safety->joints; j++) {
+        const double before = safety->p[j];
+        safety->p[j] =
+            without_rounding(cn_motion_advance(&safety->motion[j], dt_s),
+                             safety->joint[j].position_low, safety->joint[j].position_high);
+        out->target[j] =
+            out->mode == CN_COMMAND_VELOCITY ? (safety->p[j] - before) / dt_s : safety->p[j];
+    }
 }

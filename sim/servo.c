@@ -29,8 +29,7 @@ cn_status cn_servo_create(const cn_task *task, cn_twin *twin, cn_servo **out, cn
     for (int j = 0; j < cn_task_joints(task); j++)
         s->joint[j] = *cn_task_joint(task, j);
     if (!cn_task_accepts(task, CN_COMMAND_EFFORT))
-        CN_TRY_CLEANUP(
-            cn_safety_create(s->joint, cn_task_joints(task), CN_SAFETY_RAMP_S, &s->safety, err));
+        CN_TRY_CLEANUP(cn_safety_create(s->joint, cn_task_joints(task), &s->safety, err));
     *out = s;
     s = NULL;
 cleanup:

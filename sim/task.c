@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "policy/safety.h"
 #include "sim/internal.h"
 
 /* Servos of small arms take commands at about this period. */
@@ -274,6 +275,8 @@ static cn_status parse_scale(cn_task *task, cn_yaml_node control, cn_error *err)
             return cn_yaml_require(control, "scale", &node, err);
         memcpy(task->spec.action[j], joint->about.name, CN_NAME);
     }
+    for (int j = 0; j < task->joints; j++)
+        cn_safety_ramps(&task->joint[j].about);
     return CN_OK;
 }
 

@@ -18,14 +18,15 @@
 #define ARM_LAG_S   0.02
 #define PATIENCE_MS 60000 /* nothing takes this long, even on a busy machine */
 /* Velocities are differences of positions divided by the servo period, 2 ms: rounding of 1e-16
- * becomes 1e-13, in accelerations 1e-10. */
+ * becomes 1e-13, in accelerations 1e-10, in jerks 1e-7. */
 #define ARM_VELOCITY_TOLERANCE     1e-9
 #define ARM_ACCELERATION_TOLERANCE 1e-6
+#define ARM_JERK_TOLERANCE         1e-3
 
 typedef struct fake_arm {
     cn_plant plant;
     cn_arm_state state;
-    double commanded[3], speed[3]; /* by the last command */
+    double commanded[3], speed[3], change[3]; /* by the last command: position, its differences */
     /* Written by the server's thread, read by the test's, or the other way round: */
     _Atomic uint64_t commands, broken, resets, goals;
     _Atomic uint64_t seed;  /* of the last reset */
@@ -57,10 +58,12 @@ static inline void fake_check(fake_arm *arm, const cn_arm_command *command, doub
         const double change = (speed - arm->speed[j]) / dt;
         const bool outside = !velocity && (t < joint->position_low || t > joint->position_high);
         if (!isfinite(t) || outside || fabs(speed) > joint->velocity + ARM_VELOCITY_TOLERANCE ||
-            fabs(change) > joint->velocity / CN_SAFETY_RAMP_S + ARM_ACCELERATION_TOLERANCE)
+            fabs(change) > joint->acceleration + ARM_ACCELERATION_TOLERANCE ||
+            fabs(change - arm->change[j]) / dt > joint->jerk + ARM_JERK_TOLERANCE)
             arm->broken++;
         arm->commanded[j] = velocity ? arm->commanded[j] + t * dt : t;
         arm->speed[j] = speed;
+        arm->change[j] = change;
         fastest = fmax(fastest, fabs(speed));
     }
     atomic_store(&arm->fastest, fastest);
@@ -104,7 +107,7 @@ static inline cn_status fake_reset(cn_plant *plant, uint64_t seed, bool goal_onl
     arm->resets++;
     for (int j = 0; j < 3; j++) {
         arm->state.position[j] = arm->commanded[j] = 0.1 * (double)(seed % 5);
-        arm->state.velocity[j] = arm->speed[j] = 0;
+        arm->state.velocity[j] = arm->speed[j] = arm->change[j] = 0;
     }
     return CN_OK;
 }
@@ -123,9 +126,9 @@ static inline fake_arm fake_arm_make(double control_period_s)
                     {
                         .arm = "fake",
                         .joints = 3,
-                        .joint = {{"base", "rad", -2, 2, 1.5, 10},
-                                  {"wrist", "rad", -INFINITY, INFINITY, 3, INFINITY},
-                                  {"rail", "m", -0.5, 0.5, 0.5, 50}},
+                        .joint = {{"base", "rad", -2, 2, 1.5, 30, 3000, 10},
+                                  {"wrist", "rad", -INFINITY, INFINITY, 3, 60, 6000, INFINITY},
+                                  {"rail", "m", -0.5, 0.5, 0.5, 10, 1000, 50}},
                         .tracked = 1,
                         .point = {"target"},
                         .control_period_s = control_period_s,

@@ -6,13 +6,21 @@
 #include <stdint.h>
 
 #define DT 0.002
-/* Velocities and accelerations are differences of positions divided by dt once and twice: the last
- * bit of a position of a few rad, 4e-16, becomes 2e-13 and 1e-10; a margin of ten beside the
- * limits. */
+/* Velocity, acceleration and jerk are differences of positions divided by dt once, twice and three
+ * times: a motion is known to some last bits of a position of a few rad, 1e-15, which become 5e-13,
+ * 1e-9 and 1e-6; a margin of ten or more beside the limits. */
 #define VELOCITY_TOLERANCE     1e-11
-#define ACCELERATION_TOLERANCE 1e-8
-/* The test's own sum of a few hundred thousand velocities rounds otherwise than the filter's. */
-#define SUM_TOLERANCE 1e-10
+#define ACCELERATION_TOLERANCE 1e-7
+#define JERK_TOLERANCE         1e-4
+/* The test's own sum of millions of velocities rounds otherwise than the filter's. */
+#define SUM_TOLERANCE 1e-8
+/* Under sanitizers a tenth of the ten million is enough. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ATTACKS 500000
+#else
+#define ATTACKS 5000000
+#endif
+#define MAX_COMMAND_TICKS 40
 /* A target is reached when only rounding is left. */
 #define TARGET_TOLERANCE 1e-12
 
@@ -24,16 +32,16 @@ typedef struct limits {
 
 static const limits arm = {
     .joints = 3,
-    .joint = {{"hinge", "rad", -2, 3, 1.5, 10},
-              {"free", "rad", -INFINITY, INFINITY, 2.5, INFINITY},
-              {"slide", "m", 0.1, 0.15, 0.2, 50}},
+    .joint = {{"hinge", "rad", -2, 3, 1.5, 30, 3000, 10},
+              {"free", "rad", -INFINITY, INFINITY, 2.5, 10, 5000, INFINITY},
+              {"slide", "m", 0.1, 0.15, 0.2, 4, 100, 50}},
 };
 
 static cn_safety *make(const double *p)
 {
     cn_error err = {0};
     cn_safety *safety = NULL;
-    CN_ASSERT_OK(cn_safety_create(arm.joint, arm.joints, CN_SAFETY_RAMP_S, &safety, &err));
+    CN_ASSERT_OK(cn_safety_create(arm.joint, arm.joints, &safety, &err));
     cn_arm_state at = {.joints = 3};
     memcpy(at.position, p, 3 * sizeof *p);
     cn_safety_begin(safety, &at);
@@ -63,63 +71,101 @@ static bool draw_command(uint64_t *seed, cn_command_mode mode, cn_arm_command *o
 }
 
 typedef struct motion {
-    double p[3], v[3];
+    double p[3], v[3], a[3];
 } motion;
 
-/* The promise, checked from outside: v and its change, and p, are within the limits. */
+/* The promise, checked from outside: p and its three differences are within the limits. */
 static bool keeps_limits(const motion *from, const motion *to, double slack)
 {
     for (int j = 0; j < 3; j++) {
         const cn_arm_joint *joint = &arm.joint[j];
-        const double change = (to->v[j] - from->v[j]) / DT;
+        const double jerk = (to->a[j] - from->a[j]) / DT;
         if (!isfinite(to->p[j]) || to->p[j] < joint->position_low - slack ||
             to->p[j] > joint->position_high + slack ||
             fabs(to->v[j]) > joint->velocity + VELOCITY_TOLERANCE ||
-            fabs(change) > joint->velocity / CN_SAFETY_RAMP_S + ACCELERATION_TOLERANCE) {
-            printf("\n    joint %d: p %.17g v %.17g a %.17g\n", j, to->p[j], to->v[j], change);
+            fabs(to->a[j]) > joint->acceleration + ACCELERATION_TOLERANCE ||
+            fabs(jerk) > joint->jerk + JERK_TOLERANCE) {
+            printf("\n    joint %d: p %.17g v %.17g a %.17g j %.17g\n", j, to->p[j], to->v[j],
+                   to->a[j], jerk);
             return false;
         }
     }
     return true;
 }
 
-static void attack(cn_command_mode mode, uint64_t seed, int commands)
+/* What the arm does next, by the command that it gets. */
+static motion moved_by(const motion *now, const cn_arm_command *out)
+{
+    motion next;
+    for (int j = 0; j < 3; j++) {
+        const double t = out->target[j];
+        const bool velocity = out->mode == CN_COMMAND_VELOCITY;
+        next.v[j] = velocity ? t : (t - now->p[j]) / DT;
+        next.p[j] = velocity ? now->p[j] + t * DT : t;
+        next.a[j] = (next.v[j] - now->v[j]) / DT;
+    }
+    return next;
+}
+
+/* Commands of every kind, each held for a random time of `held` ticks at most. */
+static void attack(cn_command_mode mode, uint64_t seed, int commands, int held)
 {
     motion now = {.p = {0.5, 0, 0.12}};
     cn_safety *safety = make(now.p);
     cn_arm_command wanted, out;
-    int broken = 0, moved = 0;
+    int broken = 0;
+    long moving = 0;
     for (int i = 0; i < commands && !broken; i++) {
         const bool any = draw_command(&seed, mode, &wanted);
-        const int held = 1 + (int)(20 * (1 + draw(&seed)));
-        for (int k = 0; k < held && !broken; k++) {
+        const int ticks = 1 + (int)((held - 1) * 0.5 * (1 + draw(&seed)));
+        for (int k = 0; k < ticks && !broken; k++) {
             cn_safety_next(safety, any ? &wanted : NULL, DT, &out);
-            motion next;
-            for (int j = 0; j < 3; j++) {
-                const double t = out.target[j];
-                const bool velocity = out.mode == CN_COMMAND_VELOCITY;
-                next.v[j] = velocity ? t : (t - now.p[j]) / DT;
-                next.p[j] = velocity ? now.p[j] + t * DT : t;
-                moved += next.v[j] != 0;
-            }
+            const motion next = moved_by(&now, &out);
             broken += !keeps_limits(&now, &next, mode == CN_COMMAND_VELOCITY ? SUM_TOLERANCE : 0);
+            moving += next.v[0] != 0;
             now = next;
         }
     }
     CU_ASSERT_EQUAL(broken, 0);
-    CU_ASSERT_TRUE(moved > commands);
+    CU_ASSERT_TRUE(moving > commands / 2);
     cn_safety_destroy(&safety);
     CU_ASSERT_PTR_NULL(safety);
 }
 
+/* Ten million commands of what a broken or hostile controller may send; those that are no numbers
+ * end at cn_safety_check. */
 static void test_safety_limits_hold_under_position_attack(void)
 {
-    attack(CN_COMMAND_POSITION, 1, 20000);
+    attack(CN_COMMAND_POSITION, 1, 50000, MAX_COMMAND_TICKS);
+    attack(CN_COMMAND_POSITION, 2, ATTACKS, 2);
 }
 
 static void test_safety_limits_hold_under_velocity_attack(void)
 {
-    attack(CN_COMMAND_VELOCITY, 2, 20000);
+    attack(CN_COMMAND_VELOCITY, 3, 50000, MAX_COMMAND_TICKS);
+    attack(CN_COMMAND_VELOCITY, 4, ATTACKS, 2);
+}
+
+/* Between the ends of everything, each time as soon as the other is reached or long before. */
+static void test_safety_limits_hold_between_extremes(void)
+{
+    const double end[2][3] = {{-2, -1e9, 0.1}, {3, 1e9, 0.15}};
+    for (int period = 1; period < 400; period += 7) {
+        motion now = {.p = {0.5, 0, 0.12}};
+        cn_safety *safety = make(now.p);
+        bool kept = true;
+        for (int tick = 0; tick < 4000 && kept; tick++) {
+            const double *e = end[tick / period % 2];
+            const cn_arm_command wanted = command(CN_COMMAND_POSITION, e[0], e[1], e[2]);
+            cn_arm_command out;
+            cn_safety_next(safety, &wanted, DT, &out);
+            const motion next = moved_by(&now, &out);
+            kept = keeps_limits(&now, &next, 0);
+            now = next;
+        }
+        CU_ASSERT_TRUE(kept);
+        cn_safety_destroy(&safety);
+    }
 }
 
 static void test_safety_reaches_a_target_without_overshoot(void)
@@ -129,7 +175,7 @@ static void test_safety_reaches_a_target_without_overshoot(void)
     const cn_arm_command wanted = command(CN_COMMAND_POSITION, 2.7, -1, 0.14);
     cn_arm_command out;
     bool over = false;
-    const int ticks = (int)(4.7 / 1.5 / DT + 2 * CN_SAFETY_RAMP_S / DT);
+    const int ticks = (int)(4.7 / 1.5 / DT + cn_safety_longest_stop(arm.joint, 3) / DT);
     for (int i = 0; i < ticks; i++) {
         cn_safety_next(safety, &wanted, DT, &out);
         over = over || out.target[0] > 2.7 + TARGET_TOLERANCE ||
@@ -141,19 +187,34 @@ static void test_safety_reaches_a_target_without_overshoot(void)
     cn_safety_destroy(&safety);
 }
 
-static void test_safety_ramp_is_the_time_to_full_speed(void)
+/* V / A + A / J: full acceleration first has to be reached, and left again. One tick more, as what
+ * is given is the mean of a tick. */
+static void test_safety_full_speed_takes_the_ramps(void)
 {
     const double start[3] = {0, 0, 0.12};
     cn_safety *safety = make(start);
     const cn_arm_command wanted = command(CN_COMMAND_VELOCITY, 99, 99, 0);
     cn_arm_command out;
-    for (int i = 0; i < (int)(CN_SAFETY_RAMP_S / DT + 0.5); i++) {
-        CU_ASSERT_TRUE(i == 0 || out.target[0] < 1.5);
+    const int ticks = (int)((1.5 / 30 + 30. / 3000) / DT + 0.5);
+    for (int i = 0; i < ticks; i++) {
         cn_safety_next(safety, &wanted, DT, &out);
+        CU_ASSERT_TRUE(out.target[0] < 1.5 - VELOCITY_TOLERANCE);
     }
+    cn_safety_next(safety, &wanted, DT, &out);
     CU_ASSERT_DOUBLE_EQUAL(out.target[0], 1.5, VELOCITY_TOLERANCE);
-    CU_ASSERT_DOUBLE_EQUAL(out.target[1], 2.5, VELOCITY_TOLERANCE);
     cn_safety_destroy(&safety);
+}
+
+static void test_safety_ramps_follow_the_speed(void)
+{
+    cn_arm_joint joint = {.velocity = 2};
+    cn_safety_ramps(&joint);
+    CU_ASSERT_DOUBLE_EQUAL(joint.acceleration, 2 / CN_SAFETY_RAMP_S, 0);
+    CU_ASSERT_DOUBLE_EQUAL(joint.jerk, 2 / CN_SAFETY_RAMP_S / CN_SAFETY_JERK_RAMP_S, 0);
+    /* Full speed and full acceleration at once, which the limits do not even allow together. */
+    CU_ASSERT_TRUE(cn_safety_longest_stop(&joint, 1) >= CN_SAFETY_RAMP_S + CN_SAFETY_JERK_RAMP_S);
+    CU_ASSERT_TRUE(cn_safety_longest_stop(&joint, 1) <
+                   CN_SAFETY_RAMP_S + 4 * CN_SAFETY_JERK_RAMP_S);
 }
 
 static void test_safety_target_outside_ends_at_the_limit(void)
@@ -180,7 +241,7 @@ static void test_safety_stop_is_smooth_and_holds(void)
     cn_safety_next(safety, NULL, DT, &out);
     CU_ASSERT_EQUAL(out.mode, CN_COMMAND_POSITION);
     CU_ASSERT_TRUE(out.target[1] > before.target[1]); /* it cannot stop at once */
-    for (int i = 0; i < (int)(CN_SAFETY_RAMP_S / DT) + 1; i++)
+    for (int i = 0; i < (int)(cn_safety_longest_stop(arm.joint, 3) / DT) + 1; i++)
         cn_safety_next(safety, NULL, DT, &before);
     for (int i = 0; i < 100; i++)
         cn_safety_next(safety, NULL, DT, &out);
@@ -197,7 +258,7 @@ static void test_safety_stop_of_a_velocity_ends_at_zero(void)
     for (int i = 0; i < 50; i++)
         cn_safety_next(safety, &wanted, DT, &out);
     CU_ASSERT_TRUE(out.target[0] > 0 && out.target[1] < 0);
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < (int)(cn_safety_longest_stop(arm.joint, 3) / DT) + 1; i++)
         cn_safety_next(safety, NULL, DT, &out);
     CU_ASSERT_EQUAL(out.mode, CN_COMMAND_VELOCITY);
     for (int j = 0; j < 3; j++)
@@ -254,8 +315,10 @@ static void test_safety_measurement_removes_the_drift_of_velocities(void)
             at.position[0] += follows[k] * out.target[0] * DT;
             cn_safety_measure(safety, &at, DT);
         }
-        /* Half a second at a tenth of 0.5 rad/s is the drift that the slow pull leaves. */
-        CU_ASSERT_DOUBLE_EQUAL(at.position[0], 3, 0.5 * 0.1 * 0.5);
+        /* Half a second at a tenth of 0.5 rad/s is the drift that the slow pull leaves; and a tenth
+         * of the way that braking takes, v2 / 2 A + v A / 2 J, comes upon it. */
+        const double braking = 0.5 * 0.5 / (2 * 30) + 0.5 * 30 / (2 * 3000);
+        CU_ASSERT_DOUBLE_EQUAL(at.position[0], 3, 0.1 * (0.5 * 0.5 + braking));
         cn_safety_destroy(&safety);
     }
 }
@@ -291,24 +354,29 @@ static void test_safety_create_refuses_limits_that_limit_nothing(void)
     limits bad = arm;
     bad.joint[0].velocity = INFINITY;
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'hinge' has a velocity limit of inf",
-                    cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
+                    cn_safety_create(bad.joint, bad.joints, &safety, &err));
+    bad = arm;
+    bad.joint[1].acceleration = 0;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'free' has an acceleration limit of 0 rad/s2",
+                    cn_safety_create(bad.joint, bad.joints, &safety, &err));
+    bad = arm;
+    bad.joint[2].jerk = NAN;
+    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'slide' has a jerk limit of nan m/s3",
+                    cn_safety_create(bad.joint, bad.joints, &safety, &err));
     bad = arm;
     bad.joint[2].position_low = 1;
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "'slide' has the range 1 to 0.15 m",
-                    cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
-    bad = arm;
-    bad.joints = 0;
+                    cn_safety_create(bad.joint, bad.joints, &safety, &err));
     CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "an arm of 0 joints",
-                    cn_safety_create(bad.joint, bad.joints, 0.05, &safety, &err));
-    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "a ramp of 0 s",
-                    cn_safety_create(arm.joint, arm.joints, 0, &safety, &err));
+                    cn_safety_create(arm.joint, 0, &safety, &err));
     CU_ASSERT_PTR_NULL(safety);
 }
 
-CN_TEST_MAIN("bridge.safety", T(test_safety_limits_hold_under_position_attack),
+CN_TEST_MAIN("policy.safety", T(test_safety_limits_hold_under_position_attack),
              T(test_safety_limits_hold_under_velocity_attack),
+             T(test_safety_limits_hold_between_extremes),
              T(test_safety_reaches_a_target_without_overshoot),
-             T(test_safety_ramp_is_the_time_to_full_speed),
+             T(test_safety_full_speed_takes_the_ramps), T(test_safety_ramps_follow_the_speed),
              T(test_safety_target_outside_ends_at_the_limit),
              T(test_safety_stop_is_smooth_and_holds),
              T(test_safety_stop_of_a_velocity_ends_at_zero),

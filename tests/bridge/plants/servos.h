@@ -89,9 +89,9 @@ static inline cn_plant_info servos_info(void)
     return (cn_plant_info){
         .arm = "test",
         .joints = 3,
-        .joint = {{"base", "rad", -2, 2, 1.5, 2},
-                  {"elbow", "rad", -INFINITY, INFINITY, 3, INFINITY},
-                  {"wrist", "rad", -1, 1, 3, 1}},
+        .joint = {{"base", "rad", -2, 2, 1.5, 30, 3000, 2},
+                  {"elbow", "rad", -INFINITY, INFINITY, 3, 60, 6000, INFINITY},
+                  {"wrist", "rad", -1, 1, 3, 60, 6000, 1}},
         .control_period_s = SERVOS_PERIOD_S,
     };
 }
