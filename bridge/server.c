@@ -173,6 +173,7 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
     server->info.lockstep = config->lockstep;
     CN_TRY_CLEANUP(cn_safety_create(server->info.plant.joint, server->info.plant.joints,
                                     &server->safety, err));
+    cn_safety_keep_out(server->safety, config->keep_out);
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
     cn_gate_begin(&server->gate, server->safety);
     CN_TRY_CLEANUP(open_sockets(server, config, err));

@@ -13,16 +13,18 @@
 #include "base/histogram.h"
 #include "bridge/keys.h"
 #include "bridge/plant.h"
+#include "policy/keep_out.h"
 
 #define CN_PROTOCOL_VERSION 1
 
 typedef struct cn_server cn_server;
 
 typedef struct cn_server_config {
-    const char *endpoint;       /* of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
-    bool lockstep;              /* wait for Step requests instead of following the clock */
-    const cn_key *key;          /* of the robot, with its secret; NULL: no encryption */
-    const cn_key_list *allowed; /* who may connect; with `key`, borrowed while the server lives */
+    const char *endpoint;        /* of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
+    bool lockstep;               /* wait for Step requests instead of following the clock */
+    const cn_keep_out *keep_out; /* boxes, borrowed while the server lives; NULL: none */
+    const cn_key *key;           /* of the robot, with its secret; NULL: no encryption */
+    const cn_key_list *allowed;  /* who may connect; with `key`, borrowed while the server lives */
     bool open; /* without a key, listen to strangers as well: on addresses that other machines reach
                 */
 } cn_server_config;

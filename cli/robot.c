@@ -2,14 +2,16 @@
  * knows a twin's gap. */
 #include <stdio.h>
 
+#include "bridge/limits.h"
 #include "bridge/server.h"
 #include "cli/cli.h"
 #include "cli/place.h"
+#include "sim/kinematics.h"
 
 static const char *const names[] = {"PLANT", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep] "
-                "[--arm TASK --calibration FILE] [--key FILE --allow KEYS]",
+                "[--arm TASK --calibration FILE] [--limits FILE] [--key FILE --allow KEYS]",
     .text =
         "Serves a robot: publishes its sensors at ENDPOINT, takes commands from whoever holds the\n"
         "lease, stops smoothly when they fall silent. Follows the clock. PLANT is one of\n"
@@ -18,6 +20,8 @@ static const cli_usage usage = {
         "  feetech:PORT      an arm of STS3215 servos (SO-100, SO-101)\n"
         "  dynamixel:PORT    an arm of XL330 and XL430 servos\n"
         "An arm of servos goes limp at the end. Read docs/hardware.md before the first motion.\n"
+        "--limits says what this robot may do of what its model could, and where its tool stays "
+        "out.\n"
         "An address that other machines reach needs a key and those who are allowed (colonnade "
         "keygen).",
     .example = "colonnade robot scenes/reach.yaml --gap scenes/gaps/miscalibrated.yaml "
@@ -28,7 +32,7 @@ static const cli_usage usage = {
 };
 
 typedef struct robot_options {
-    const char *plant, *bind, *gap, *arm, *calibration, *key, *allow;
+    const char *plant, *bind, *gap, *arm, *calibration, *limits, *key, *allow;
     bool lockstep, open, json;
 } robot_options;
 
@@ -79,6 +83,38 @@ static cn_status create_plant(const robot_options *o, const cn_task *task, cn_pl
     return cli_twin_plant(task, o->gap ? &gap : NULL, out, err);
 }
 
+/* ---- Limits ---- */
+
+static void place(void *self, const double *position, double (*at)[3])
+{
+    cn_kinematics_place(self, position, at);
+}
+
+/* Narrows the plant's limits; where there are boxes, *kinematics is owned and tells where its
+ * points are. */
+static cn_status load_limits(const char *path, const cn_task *task, cn_plant *plant,
+                             cn_limits *limits, cn_kinematics **kinematics, cn_error *err)
+{
+    const char *point[CN_MAX_BOXES];
+    cn_error why = {0};
+    if (!path)
+        return CN_OK;
+    CN_TRY(cn_limits_load(path, plant->info.joint, plant->info.joints, limits, err));
+    cn_keep_out *boxes = &limits->keep_out;
+    for (int i = 0; i < boxes->boxes; i++) {
+        cn_kinematics *one = NULL; /* each alone, to know which line is wrong */
+        point[i] = boxes->box[i].point;
+        const cn_status status = cn_kinematics_create(task, &point[i], 1, &one, &why);
+        CN_FAIL_IF(status != CN_OK, status, err, "%s:%d: %s", path, limits->line[i], why.message);
+        cn_kinematics_destroy(&one);
+    }
+    if (boxes->boxes > 0)
+        CN_TRY(cn_kinematics_create(task, point, boxes->boxes, kinematics, err));
+    boxes->place = place;
+    boxes->self = *kinematics;
+    return CN_OK;
+}
+
 static cn_status serve(const robot_options *o, cn_error *err)
 {
     cn_status status = CN_OK;
@@ -86,6 +122,8 @@ static cn_status serve(const robot_options *o, cn_error *err)
     cn_plant *plant = NULL;
     cn_server *server = NULL;
     cn_key_list *allowed = NULL;
+    cn_kinematics *kinematics = NULL;
+    cn_limits limits = {0};
     cn_key key;
     const atomic_bool *stop = cli_stop();
     CN_TRY_CLEANUP(cn_task_load(o->arm ? o->arm : o->plant, &task, err));
@@ -94,8 +132,10 @@ static cn_status serve(const robot_options *o, cn_error *err)
         CN_TRY_CLEANUP(cn_key_list_load(o->allow, &allowed, err));
     }
     CN_TRY_CLEANUP(create_plant(o, task, &plant, err));
+    CN_TRY_CLEANUP(load_limits(o->limits, task, plant, &limits, &kinematics, err));
     const cn_server_config config = {.endpoint = o->bind,
                                      .lockstep = o->lockstep,
+                                     .keep_out = kinematics ? &limits.keep_out : NULL,
                                      .key = o->key ? &key : NULL,
                                      .allowed = allowed,
                                      .open = o->open};
@@ -115,6 +155,7 @@ static cn_status serve(const robot_options *o, cn_error *err)
     report(&stats, o->json);
 cleanup:
     cn_server_destroy(&server);
+    cn_kinematics_destroy(&kinematics);
     cn_key_list_destroy(&allowed);
     cn_plant_destroy(&plant);
     cn_task_destroy(&task);
@@ -155,6 +196,7 @@ int cli_robot(int argc, char **argv)
         {"arm", "TASK", "the task whose model a physical arm is", CLI_TEXT, &o.arm, 0, 0},
         {"calibration", "FILE", "which servo is which joint, and where its zero is", CLI_TEXT,
          &o.calibration, 0, 0},
+        {"limits", "FILE", "what this robot may do of what it could", CLI_TEXT, &o.limits, 0, 0},
         {"lockstep", NULL, "time waits for the controller", CLI_FLAG, &o.lockstep, 0, 0},
         {"key", "FILE", "the robot's key: it meets only those who are allowed", CLI_TEXT, &o.key, 0,
          0},

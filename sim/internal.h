@@ -233,7 +233,10 @@ cn_status cn_gap_parse(cn_yaml_node map, const cn_task *task, cn_gap *out, cn_er
 /* ---- point.c ---- */
 cn_status cn_task_parse_tracked(cn_task *task, cn_error *err);
 
-/* Resolves a point's name. */
+/* Resolves a point's name. @return CN_ERR_NOT_FOUND with those there are */
+cn_status cn_point_find(const cn_task *task, const char *name, cn_point *out, cn_error *err);
+
+/* The same for a name in the task's file. */
 cn_status cn_task_point(const cn_task *task, cn_yaml_node name, cn_point *out, cn_error *err);
 
 /* Whether the measured joints, and the tracked points, tell where a point is: what is drawn, a

@@ -47,33 +47,39 @@ int cn_point_body(const cn_point *point, const mjModel *model)
     return point->type == mjOBJ_BODY ? point->id : model->site_bodyid[point->id];
 }
 
-/* ---- Reading the task ---- */
+/* ---- Names ---- */
 
-cn_status cn_task_point(const cn_task *task, cn_yaml_node node, cn_point *out, cn_error *err)
+cn_status cn_point_find(const cn_task *task, const char *name, cn_point *out, cn_error *err)
 {
-    const char *name;
     char sites[400], bodies[400];
-    CN_TRY(cn_yaml_string(node, &name, err));
+    CN_FAIL_IF(strlen(name) >= CN_NAME, CN_ERR_NOT_FOUND, err, "name '%s' is longer than %d bytes",
+               name, CN_NAME - 1);
     out->type = mjOBJ_SITE;
     out->id = mj_name2id(task->model, mjOBJ_SITE, name);
     if (out->id < 0) {
         out->type = mjOBJ_BODY;
         out->id = mj_name2id(task->model, mjOBJ_BODY, name);
     }
-    if (out->id < 0)
-        return cn_yaml_fail(node, err,
-                            "point '%s' is neither a site (%s) nor a body (%s) of the "
-                            "model",
-                            name, cn_model_names(task->model, mjOBJ_SITE, sites, sizeof sites),
-                            cn_model_names(task->model, mjOBJ_BODY, bodies, sizeof bodies));
-    if (strlen(name) >= CN_NAME)
-        return cn_yaml_fail(node, err, "name '%s' is longer than %d bytes", name, CN_NAME - 1);
+    CN_FAIL_IF(out->id < 0, CN_ERR_NOT_FOUND, err,
+               "point '%s' is neither a site (%s) nor a body (%s) of the model", name,
+               cn_model_names(task->model, mjOBJ_SITE, sites, sizeof sites),
+               cn_model_names(task->model, mjOBJ_BODY, bodies, sizeof bodies));
     strcpy(out->name, name);
     out->loose = is_loose(task, cn_point_body(out, task->model));
     out->tracked = -1;
     for (int i = 0; i < task->tracked; i++)
         if (task->track[i].type == out->type && task->track[i].id == out->id)
             out->tracked = i;
+    return CN_OK;
+}
+
+cn_status cn_task_point(const cn_task *task, cn_yaml_node node, cn_point *out, cn_error *err)
+{
+    const char *name;
+    cn_error why = {0};
+    CN_TRY(cn_yaml_string(node, &name, err));
+    if (cn_point_find(task, name, out, &why) != CN_OK)
+        return cn_yaml_fail(node, err, "%s", why.message);
     return CN_OK;
 }
 
