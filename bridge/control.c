@@ -6,11 +6,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "policy/safety.h"
 
-#define VALID_PERIODS 2.5 /* control periods that a command may be followed without a newer one */
 #define FRAME_PERIODS 1.5 /* control periods without a frame that make the last one stale */
 #define LOST_S        1.0 /* s without a frame after which the robot is lost: or, if that is longer, */
 #define LOST_PERIODS  10 /* control periods */
@@ -27,9 +27,10 @@ typedef struct loop {
     float *observation; /* [observation_size] of the frame */
     float action[CN_MAX_ACTIONS];
     int64_t started_ns, sent_ns, progress_ns;
-    int holding;   /* frames in a row in which the server followed nothing */
-    uint64_t goal; /* number of the present one */
-    bool over;     /* report->end says why */
+    uint64_t refused[CN_REFUSALS]; /* by the robot, before we began */
+    int holding;                   /* frames in a row in which the server followed nothing */
+    uint64_t goal;                 /* number of the present one */
+    bool over;                     /* report->end says why */
 } loop;
 
 const char *cn_control_end_words(cn_control_end end)
@@ -56,6 +57,14 @@ static void finish(loop *l, cn_control_end end)
 static int64_t periods_ns(const loop *l, double periods)
 {
     return (int64_t)(periods * l->observer->spec.control_period_s * 1e9);
+}
+
+/* What the robot says of itself with every frame. */
+static void note_robot(loop *l)
+{
+    l->report->servo = l->frame.period;
+    for (int i = 0; i < CN_REFUSALS; i++)
+        l->report->refused[i] = l->frame.refused[i] - l->refused[i];
 }
 
 static void log_frame(const loop *l)
@@ -108,8 +117,9 @@ static void decide(loop *l)
     uint64_t sequence;
     l->config->act(l->config->policy, l->observation, l->action);
     l->observer->command(l->observer->self, l->action, &command);
-    if (cn_link_command(l->link, &command, l->frame.sequence, periods_ns(l, VALID_PERIODS),
-                        &sequence, NULL) != CN_OK) {
+    const int64_t valid_for = cn_link_valid_for(l->link, l->frame.received_ns);
+    if (cn_link_command(l->link, &command, l->frame.sequence, valid_for, &sequence, NULL) !=
+        CN_OK) {
         l->report->deadline_misses++;
         return;
     }
@@ -151,7 +161,7 @@ static cn_status wait_frame(loop *l, cn_error *err)
     l->report->stale_frames += stale;
     l->report->deadline_misses += skipped > stale ? skipped : stale;
     if (status == CN_OK) {
-        l->report->servo = l->frame.period;
+        note_robot(l);
         log_frame(l);
     } else if (status == CN_ERR_MISMATCH || (status == CN_ERR_TIMEOUT && !told_to_stop(l)))
         finish(l, CN_CONTROL_ROBOT_LOST);
@@ -215,6 +225,7 @@ static cn_status next_goal(loop *l, cn_error *err)
 static cn_status start(loop *l, cn_error *err)
 {
     CN_TRY(cn_link_reset(l->link, l->config->seed, false, &l->frame, err));
+    memcpy(l->refused, l->frame.refused, sizeof l->refused);
     log_goal(l);
     log_frame(l);
     l->observer->begin(l->observer->self, &l->frame.state, l->observation);
@@ -251,8 +262,10 @@ static void leave(loop *l)
     const int64_t stopped = cn_clock_now() + (int64_t)(stop_s * 1e9) + periods_ns(l, 2);
     if (l->report->end == CN_CONTROL_ROBOT_LOST || cn_link_release(l->link, NULL) != CN_OK)
         return;
-    while (cn_link_frame(l->link, stopped, &l->frame, NULL) == CN_OK)
+    while (cn_link_frame(l->link, stopped, &l->frame, NULL) == CN_OK) {
+        note_robot(l);
         log_frame(l);
+    }
 }
 
 cn_status cn_control_run(cn_link *link, const cn_robot_observer *observer,

@@ -36,13 +36,14 @@ const char *
 cn_control_end_words(cn_control_end end); /* "time", "interrupted", "safety", "robot lost" */
 
 typedef struct cn_control_report {
-    uint64_t ticks;            /* commands sent */
-    uint64_t deadline_misses;  /* control periods without a command in time */
-    uint64_t stale_frames;     /* periods in which no newer frame had come */
-    uint64_t goals, successes; /* goals finished, and how many of them succeeded */
-    cn_histogram latency;      /* ns, frame received to command sent */
-    cn_histogram period;       /* ns, command to command */
-    cn_durations servo;        /* of the robot's servo, period to period, as it said last */
+    uint64_t ticks;                /* commands sent */
+    uint64_t deadline_misses;      /* control periods without a command in time */
+    uint64_t stale_frames;         /* periods in which no newer frame had come */
+    uint64_t goals, successes;     /* goals finished, and how many of them succeeded */
+    cn_histogram latency;          /* ns, frame received to command sent */
+    cn_histogram period;           /* ns, command to command */
+    cn_durations servo;            /* of the robot's servo, period to period, as it said last */
+    uint64_t refused[CN_REFUSALS]; /* what the robot refused meanwhile, by reason */
     cn_control_end end;
 } cn_control_report;
 

@@ -9,6 +9,7 @@
 #include "bridge/link.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,10 @@
 #include "base/clock.h"
 #include "bridge/endpoint.h"
 #include "bridge/monitor.h"
-#include "bridge/server.h"
 #include "bridge/wire.h"
 
-#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_MS     INT64_C(1000000)
+#define VALID_PERIODS 2.5 /* control periods that a command may be followed without a newer one */
 
 enum {
     REPLY_WAIT_MS = 2000,          /* for a request that only the server has to think about */
@@ -140,6 +141,7 @@ static void give_frame(cn_link *link, cn_frame *out)
     out->received_ns = cn_clock_now();
     out->state = frame->state;
     out->commands_refused = frame->commands_refused;
+    memcpy(out->refused, frame->refused, sizeof out->refused);
     memcpy(out->last_refusal, frame->last_refusal, sizeof out->last_refusal);
     out->period = frame->period;
     out->holding = frame->mode != CN_WIRE_ACTIVE || link->refused;
@@ -220,6 +222,7 @@ static cn_status send_request(cn_link *link, cn_wire_request *request, cn_error 
 {
     request->id = ++link->next_id;
     request->lease = link->lease;
+    request->protocol_version = CN_PROTOCOL_VERSION;
     const size_t size = cn_wire_pack_request(request, link->out);
     CN_FAIL_IF(zmq_send(link->requests, link->out, size, ZMQ_DONTWAIT) < 0, CN_ERR_IO, err,
                "the robot at %s takes no more requests: %s", link->endpoint,
@@ -364,6 +367,13 @@ cn_status cn_link_command(cn_link *link, const cn_arm_command *command, uint64_t
         number_command(link, CN_WIRE_COMMAND, command, answers_frame, valid_for_ns);
     *sequence = link->sequence;
     return send_request(link, &request, err);
+}
+
+int64_t cn_link_valid_for(const cn_link *link, int64_t received_ns)
+{
+    const double silence_ns = VALID_PERIODS * link->info.plant.control_period_s * 1e9;
+    const double thought_ns = (double)(cn_clock_now() - received_ns);
+    return (int64_t)fmin(silence_ns + fmin(thought_ns, silence_ns), CN_WIRE_VALID_FOR_MAX_NS);
 }
 
 cn_status cn_link_step(cn_link *link, const cn_arm_command *command, cn_frame *out, cn_error *err)

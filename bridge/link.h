@@ -19,6 +19,7 @@ typedef struct cn_frame {
     int64_t received_ns; /* CLOCK_MONOTONIC of this machine */
     cn_arm_state state;
     uint64_t commands_refused;
+    uint64_t refused[CN_REFUSALS]; /* commands_refused by reason */
     char last_refusal[128];
     cn_durations period; /* of the robot's servo; zeros: not measured */
     bool holding;        /* the server follows no command of ours: none is valid, it has refused one
@@ -63,6 +64,13 @@ cn_status cn_link_reset(cn_link *link, uint64_t seed, bool goal_only, cn_frame *
  * Its sequence number goes to *sequence. The packed Command is kept for cn_link_last_command. */
 cn_status cn_link_command(cn_link *link, const cn_arm_command *command, uint64_t answers_frame,
                           int64_t valid_for_ns, uint64_t *sequence, cn_error *err);
+
+/* How long a command in answer to a frame may be followed, from the frame's publication: 2.5
+ * control periods, so that one may be lost, and as long as we have thought since the frame came, up
+ * to as much again. What took longer answers what is no longer true: the robot will refuse it as
+ * stale.
+ * @param received_ns  cn_frame.received_ns of the frame */
+int64_t cn_link_valid_for(const cn_link *link, int64_t received_ns);
 
 /* Real time: waits until deadline_ns (CLOCK_MONOTONIC) for a frame newer than the last one
  * returned, and returns the latest there is. @return CN_ERR_TIMEOUT when none came by then or

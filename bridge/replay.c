@@ -50,7 +50,6 @@ cn_status cn_replay_verify(const cn_episode *episode, cn_act *act, void *policy,
 /* ---- Playing ---- */
 
 #define PERIOD_TOLERANCE 1e-6 /* relative: periods are written in decimal, in two files */
-#define VALID_PERIODS    2.5 /* control periods that a command may be followed without a newer one */
 #define LOST_PERIODS                                                                               \
     10.0                    /* control periods without a frame after which the robot is lost, and: \
                              */
@@ -173,9 +172,9 @@ static cn_status exchange(player *p, const cn_arm_command *command, cn_error *er
     CN_TRY(check_stop(p, err));
     if (cn_link_lockstep(p->link))
         return cn_link_step(p->link, command, &p->frame, err);
-    const int64_t valid_ns = (int64_t)(VALID_PERIODS * p->info->control_period_s * 1e9);
+    const int64_t valid_for = cn_link_valid_for(p->link, p->frame.received_ns);
     uint64_t sequence;
-    CN_TRY(cn_link_command(p->link, command, p->frame.sequence, valid_ns, &sequence, err));
+    CN_TRY(cn_link_command(p->link, command, p->frame.sequence, valid_for, &sequence, err));
     CN_TRY(next_frame(p, err));
     return check_following(p, err);
 }

@@ -14,7 +14,6 @@ enum {
     MISSES_ALLOWED = 5,  /* frames that may fail to come, one after the other */
     HOLDING_ALLOWED = 5, /* frames in which the server may follow no command of ours, likewise */
 };
-#define VALID_PERIODS  2.5  /* control periods that a command may be followed without a newer one */
 #define FRAME_PERIODS  2.0  /* control periods to wait for a frame, and: */
 #define FRAME_MARGIN_S 0.02 /* for the network and both schedulers */
 
@@ -105,16 +104,19 @@ static cn_status check_following(robot_env *self, cn_error *err)
 }
 
 /* After a pause, for learning say, frames have gone by: the newest is the one before the command,
- * or the next one found would be older than it. */
+ * or the next one found would be older than it. The command answers what was observed before the
+ * pause, and says so: after a long one the robot refuses it as stale, holds for one more period,
+ * and the next observation is fresh. */
 static cn_status real_time_step(robot_env *self, const cn_arm_command *command, cn_error *err)
 {
-    const double valid_s = VALID_PERIODS * self->env.spec.control_period_s;
     const uint64_t answers = self->frame.sequence;
+    const int64_t received_ns = self->frame.received_ns;
     uint64_t sequence;
     const cn_status status = cn_link_frame(self->link, 0, &self->frame, err);
     if (status != CN_OK && status != CN_ERR_TIMEOUT)
         return status;
-    CN_TRY(cn_link_command(self->link, command, answers, (int64_t)(valid_s * 1e9), &sequence, err));
+    const int64_t valid_for = cn_link_valid_for(self->link, received_ns);
+    CN_TRY(cn_link_command(self->link, command, answers, valid_for, &sequence, err));
     CN_TRY(next_frame(self, err));
     return check_following(self, err);
 }

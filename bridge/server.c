@@ -175,7 +175,7 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
                                     &server->safety, err));
     cn_safety_keep_out(server->safety, config->keep_out);
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
-    cn_gate_begin(&server->gate, server->safety);
+    cn_gate_begin(&server->gate, server->safety, server->info.plant.joints);
     CN_TRY_CLEANUP(open_sockets(server, config, err));
     *out = server;
     return CN_OK;
@@ -239,6 +239,7 @@ static cn_status take_frame(cn_server *server, cn_error *err)
     frame->commands_refused = gate->commands_refused;
     frame->watchdog_stops = gate->watchdog_stops;
     frame->deadline_misses = server->deadline_misses;
+    memcpy(frame->refused, gate->refused, sizeof frame->refused);
     memcpy(frame->last_refusal, gate->last_refusal, sizeof frame->last_refusal);
     return CN_OK;
 }
@@ -246,6 +247,7 @@ static cn_status take_frame(cn_server *server, cn_error *err)
 /* Nobody waits for a slow subscriber: what its queue cannot hold is lost to it. */
 static void publish_frame(cn_server *server)
 {
+    cn_gate_published(&server->gate, server->frame.sequence, cn_clock_now());
     const size_t size = cn_wire_pack_frame(&server->frame, &server->info.plant, server->out);
     zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
 }
@@ -314,49 +316,70 @@ static cn_status reset(cn_server *server, const cn_wire_request *request, cn_err
 
 /* ---- Requests ---- */
 
+/* The rules that need no gate. Of another version an emergency stop counts all the same, and the
+ * info tells which one is ours. */
+static cn_status check_request(const cn_server *server, const cn_wire_request *request,
+                               cn_refusal *reason, cn_error *refusal)
+{
+    const cn_wire_kind kind = request->kind;
+    const uint32_t version = request->protocol_version;
+    *reason = CN_REFUSAL_WRONG_VERSION;
+    CN_FAIL_IF(version != CN_PROTOCOL_VERSION && kind != CN_WIRE_GET_INFO && kind != CN_WIRE_ESTOP,
+               CN_ERR_REFUSED, refusal,
+               "a request of protocol version %u%s: this robot speaks version %d, so update the "
+               "older one",
+               version, version == 0 ? " (none is given)" : "", CN_PROTOCOL_VERSION);
+    *reason = CN_REFUSAL_MALFORMED;
+    CN_FAIL_IF(kind == CN_WIRE_NOTHING, CN_ERR_REFUSED, refusal,
+               "a request that protocol version %d does not know", CN_PROTOCOL_VERSION);
+    *reason = CN_REFUSAL_WRONG_CLOCK;
+    CN_FAIL_IF(kind == CN_WIRE_STEP && !server->lockstep, CN_ERR_REFUSED, refusal,
+               "this robot follows the clock: send Command, not Step");
+    CN_FAIL_IF(kind == CN_WIRE_COMMAND && server->lockstep, CN_ERR_REFUSED, refusal,
+               "this robot goes in lockstep: send Step, not Command");
+    *reason = CN_REFUSAL_NONE;
+    return CN_OK;
+}
+
 /* Carries out a request. *refusal says why it was not; the status is the plant's. */
 static cn_status serve(cn_server *server, const cn_wire_request *request, cn_wire_reply *reply,
                        cn_error *refusal, cn_error *err)
 {
     cn_gate *gate = &server->gate;
+    cn_refusal *reason = &reply->refusal;
     const int64_t now = cn_clock_now();
     const bool is_step = request->kind == CN_WIRE_STEP;
     cn_status allowed = CN_OK;
+    if (check_request(server, request, reason, refusal) != CN_OK) {
+        cn_gate_refuse(gate, *reason, refusal->message);
+        return CN_OK;
+    }
     switch (request->kind) {
+    case CN_WIRE_NOTHING: /* refused above */
+        break;
     case CN_WIRE_GET_INFO:
         reply->has_info = true;
         break;
     case CN_WIRE_ACQUIRE:
         allowed = cn_gate_acquire(gate, request->lease, request->text, request->time_to_live_ns,
-                                  now, refusal);
+                                  now, reason, refusal);
         reply->lease = allowed == CN_OK ? gate->lease : 0;
         break;
     case CN_WIRE_RELEASE:
-        cn_gate_release(gate, request->lease, now, refusal);
+        cn_gate_release(gate, request->lease, now, reason, refusal);
         break;
     case CN_WIRE_COMMAND:
     case CN_WIRE_STEP:
-        if (is_step != server->lockstep) {
-            cn_error_set(refusal, CN_ERR_REFUSED, __FILE__, __LINE__,
-                         is_step ? "this robot follows the clock: send Command, not Step"
-                                 : "this robot goes in lockstep: send Step, not Command");
-            cn_gate_refuse(gate, refusal->message);
-            break;
-        }
-        allowed = cn_gate_command(gate, request->lease, &request->command, !is_step, now, refusal);
+        allowed = cn_gate_command(gate, request->lease, &request->command, !is_step, now, reason,
+                                  refusal);
         reply->has_frame = is_step && allowed == CN_OK;
         return reply->has_frame ? step(server, err) : CN_OK;
     case CN_WIRE_RESET:
-        allowed = cn_gate_reset(gate, request->lease, request->goal_only, now, refusal);
+        allowed = cn_gate_reset(gate, request->lease, request->goal_only, now, reason, refusal);
         reply->has_frame = allowed == CN_OK;
         return reply->has_frame ? reset(server, request, err) : CN_OK;
     case CN_WIRE_ESTOP:
         cn_gate_estop(gate, request->text);
-        break;
-    case CN_WIRE_NOTHING:
-        cn_error_set(refusal, CN_ERR_REFUSED, __FILE__, __LINE__,
-                     "a request that protocol version %d does not know", CN_PROTOCOL_VERSION);
-        cn_gate_refuse(gate, refusal->message);
         break;
     }
     return CN_OK;
@@ -409,10 +432,12 @@ static cn_status handle_request(cn_server *server, int flags, bool *any, cn_erro
     *any = receive(server, flags, identity, &identity_size, &request, &refusal);
     if (!*any)
         return CN_OK;
-    if (refusal.code == CN_OK)
+    if (refusal.code == CN_OK) {
         status = serve(server, &request, &reply, &refusal, &failure);
-    else
-        cn_gate_refuse(&server->gate, refusal.message);
+    } else {
+        reply.refusal = CN_REFUSAL_MALFORMED;
+        cn_gate_refuse(&server->gate, reply.refusal, refusal.message);
+    }
     const char *error = status == CN_OK ? refusal.message : failure.message;
     if (request.kind != CN_WIRE_COMMAND || error[0] != '\0') {
         reply.id = request.id;
@@ -516,6 +541,7 @@ cn_server_stats cn_server_statistics(cn_server *server)
         .watchdog_stops = gate->watchdog_stops,
         .period = server->period,
     };
+    memcpy(stats.refused, gate->refused, sizeof stats.refused);
     memcpy(stats.last_refusal, gate->last_refusal, sizeof stats.last_refusal);
     if (server->authenticator)
         stats.connections_refused =

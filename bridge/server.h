@@ -13,9 +13,8 @@
 #include "base/histogram.h"
 #include "bridge/keys.h"
 #include "bridge/plant.h"
+#include "bridge/refusal.h"
 #include "policy/keep_out.h"
-
-#define CN_PROTOCOL_VERSION 1
 
 typedef struct cn_server cn_server;
 
@@ -35,6 +34,7 @@ typedef struct cn_server_stats {
     uint64_t commands_refused;
     uint64_t deadline_misses;
     uint64_t watchdog_stops;
+    uint64_t refused[CN_REFUSALS]; /* commands_refused by reason */
     char last_refusal[128];
     cn_histogram period;               /* ns, servo period to servo period; empty in lockstep */
     uint64_t connections_refused;      /* by the authenticator */

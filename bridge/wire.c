@@ -12,12 +12,19 @@
 typedef Colonnade__V1__Command pb_command;
 typedef Colonnade__V1__Joint pb_joint;
 typedef Colonnade__V1__NamedVector pb_vector;
+typedef Colonnade__V1__RefusalCount pb_refusal;
 typedef Colonnade__V1__Reply pb_reply;
 typedef Colonnade__V1__Request pb_request;
 typedef Colonnade__V1__RobotInfo pb_info;
 typedef Colonnade__V1__SensorFrame pb_frame;
 typedef Colonnade__V1__ServerState pb_server;
 typedef Colonnade__V1__State pb_state;
+
+#define SAME_NUMBER(id, name, words)                                                               \
+    static_assert((int)CN_REFUSAL_##id == (int)COLONNADE__V1__REFUSAL__REFUSAL_##id,               \
+                  "refusal.h and robot.proto number refusals differently");
+CN_REFUSAL_TABLE(SAME_NUMBER)
+#undef SAME_NUMBER
 
 enum { STATE_FRAME_FIELD = 2, REPLY_FRAME_FIELD = 4 };
 
@@ -88,6 +95,8 @@ typedef struct frame_message {
     pb_vector *vectors[CN_MAX_TRACKED];
     pb_command applied;
     pb_server server;
+    pb_refusal refusal[CN_REFUSALS];
+    pb_refusal *refusals[CN_REFUSALS];
 } frame_message;
 
 static size_t pack(const void *message, uint8_t *out, size_t capacity)
@@ -141,6 +150,22 @@ static void fill_info(const cn_wire_info *info, info_message *m)
         m->tracked[i] = (char *)plant->point[i];
 }
 
+static void fill_refusals(const cn_wire_frame *frame, frame_message *m)
+{
+    size_t n = 0;
+    for (int i = CN_REFUSAL_NONE + 1; i < CN_REFUSALS; i++) {
+        if (frame->refused[i] == 0)
+            continue;
+        m->refusal[n] = (pb_refusal)COLONNADE__V1__REFUSAL_COUNT__INIT;
+        m->refusal[n].reason = (Colonnade__V1__Refusal)i;
+        m->refusal[n].count = frame->refused[i];
+        m->refusals[n] = &m->refusal[n];
+        n++;
+    }
+    m->server.n_refusals = n;
+    m->server.refusals = m->refusals;
+}
+
 static void fill_server(const cn_wire_frame *frame, pb_server *m)
 {
     *m = (pb_server)COLONNADE__V1__SERVER_STATE__INIT;
@@ -180,6 +205,7 @@ static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, f
         m->frame.applied = &m->applied;
     }
     fill_server(frame, &m->server);
+    fill_refusals(frame, m);
     m->frame.server = &m->server;
     m->frame.resets = frame->resets;
 }
@@ -196,6 +222,7 @@ size_t cn_wire_pack_request(const cn_wire_request *request, uint8_t *out)
     pb_command command;
     m.id = request->id;
     m.lease = request->lease;
+    m.protocol_version = request->protocol_version;
     switch (request->kind) {
     case CN_WIRE_NOTHING:
         break;
@@ -268,6 +295,7 @@ size_t cn_wire_pack_reply(const cn_wire_reply *reply, const cn_wire_info *info,
     m.id = reply->id;
     m.error = (char *)reply->error;
     m.mode = (Colonnade__V1__ServerMode)reply->mode;
+    m.refusal = (Colonnade__V1__Refusal)reply->refusal;
     if (info) {
         fill_info(info, &info_body);
         m.body_case = COLONNADE__V1__REPLY__BODY_INFO;
@@ -375,6 +403,7 @@ cn_status cn_wire_unpack_request(cn_arena *arena, const void *data, size_t size,
     CN_FAIL_IF(!m, CN_ERR_FORMAT, err, "%zu bytes that are not a colonnade.v1.Request", size);
     out->id = m->id;
     out->lease = m->lease;
+    out->protocol_version = m->protocol_version;
     return read_body(m, out, err);
 }
 
@@ -459,6 +488,11 @@ static void read_server(const pb_server *m, cn_wire_frame *out)
     out->watchdog_stops = m->watchdog_stops;
     copy_text(m->last_refusal, out->last_refusal, sizeof out->last_refusal);
     out->period = (cn_durations){m->period_p50_ns, m->period_p99_ns, m->period_max_ns};
+    for (size_t i = 0; i < m->n_refusals; i++) {
+        const unsigned reason = (unsigned)m->refusals[i]->reason;
+        if (reason > CN_REFUSAL_NONE && reason < CN_REFUSALS) /* others are of a newer robot */
+            out->refused[reason] = m->refusals[i]->count;
+    }
 }
 
 static cn_status read_frame(const pb_frame *m, const cn_plant_info *plant, cn_wire_frame *out,
@@ -565,6 +599,7 @@ cn_status cn_wire_unpack_reply(cn_arena *arena, const void *data, size_t size,
     out->id = m->id;
     out->mode = (cn_wire_mode)m->mode;
     copy_text(m->error, out->error, sizeof out->error);
+    out->refusal = (unsigned)m->refusal < CN_REFUSALS ? (cn_refusal)m->refusal : CN_REFUSAL_NONE;
     switch (m->body_case) {
     case COLONNADE__V1__REPLY__BODY_INFO:
         out->has_info = true;

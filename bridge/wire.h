@@ -13,11 +13,16 @@
 
 #include "base/error.h"
 #include "bridge/plant.h"
+#include "bridge/refusal.h"
+
+#define CN_PROTOCOL_VERSION 2
 
 #define CN_WIRE_REQUEST_MAX 8192  /* bytes; a Request may not be larger */
 #define CN_WIRE_STATE_MAX   16384 /* bytes; the largest State or Reply that we write */
 #define CN_WIRE_TEXT        128   /* bytes of a reason or holder, NUL included */
 #define CN_WIRE_ENDPOINT    256   /* bytes of an endpoint, NUL included */
+
+#define CN_WIRE_VALID_FOR_MAX_NS (INT64_C(5) * 1000000000) /* a longer silence is not control */
 
 /* ---- The arena ---- */
 
@@ -58,7 +63,8 @@ typedef enum cn_wire_kind {
 
 typedef struct cn_wire_request {
     uint64_t id;
-    uint64_t lease; /* 0: none */
+    uint64_t lease;            /* 0: none */
+    uint32_t protocol_version; /* of the sender; 0: it gives none */
     cn_wire_kind kind;
     cn_wire_command command; /* COMMAND, STEP */
     char text[CN_WIRE_TEXT]; /* ACQUIRE: the holder; ESTOP: the reason */
@@ -95,6 +101,7 @@ typedef struct cn_wire_frame {
     cn_wire_command applied; /* sequence 0: none yet */
     cn_wire_mode mode;
     uint64_t commands_applied, commands_refused, deadline_misses, watchdog_stops;
+    uint64_t refused[CN_REFUSALS]; /* commands_refused by reason */
     char last_refusal[CN_WIRE_TEXT];
     cn_durations period; /* servo period to servo period; zeros: not measured */
 } cn_wire_frame;
@@ -102,6 +109,7 @@ typedef struct cn_wire_frame {
 typedef struct cn_wire_reply {
     uint64_t id;
     char error[2 * CN_WIRE_TEXT]; /* empty: done */
+    cn_refusal refusal;           /* what kind of refusal it is */
     bool has_info, has_frame;
     uint64_t lease; /* 0: none */
     cn_wire_mode mode;

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/measure.h"
+#include "cli/report.h"
 #include "policy/agent.h"
 
 static const char *const names[] = {"POLICY", NULL};
@@ -71,18 +72,20 @@ static void report(const control_options *o, const cn_control_report *r, uint64_
     if (r->servo.max > 0)
         printf("  %-22s %9.1f %9.1f %9s %9.1f\n", "the robot's servo", (double)r->servo.p50 / 1e3,
                (double)r->servo.p99 / 1e3, "", (double)r->servo.max / 1e3);
+    cli_refusals_print("the robot ", r->refused);
     if (o->log)
         printf("log     %s%s\n", o->log,
                dropped ? " (messages were dropped: the disk is too slow)" : "");
     if (o->json)
         cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:{s:f, s:f, s:f}, s:I, s:s}", "ticks",
+            "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:{s:f, s:f, s:f}, s:o, s:I, s:s}", "ticks",
             (json_int_t)r->ticks, "deadline_misses", (json_int_t)r->deadline_misses, "stale_frames",
             (json_int_t)r->stale_frames, "goals", (json_int_t)r->goals, "successes",
             (json_int_t)r->successes, "latency_us", durations_to_json(&r->latency), "period_us",
             durations_to_json(&r->period), "servo_period_us", "p50", (double)r->servo.p50 / 1e3,
-            "p99", (double)r->servo.p99 / 1e3, "max", (double)r->servo.max / 1e3, "log_dropped",
-            (json_int_t)dropped, "stopped_by", cn_control_end_words(r->end)));
+            "p99", (double)r->servo.p99 / 1e3, "max", (double)r->servo.max / 1e3, "refusals",
+            cli_refusals_json(r->refused), "log_dropped", (json_int_t)dropped, "stopped_by",
+            cn_control_end_words(r->end)));
 }
 
 static cn_status open_log(const control_options *o, cn_policy *policy, const cli_place *place,

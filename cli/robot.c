@@ -6,6 +6,7 @@
 #include "bridge/server.h"
 #include "cli/cli.h"
 #include "cli/place.h"
+#include "cli/report.h"
 #include "sim/kinematics.h"
 
 static const char *const names[] = {"PLANT", NULL};
@@ -44,6 +45,7 @@ static void report(const cn_server_stats *s, bool json)
            (unsigned long long)s->commands_refused, s->last_refusal[0] ? " (last: " : "",
            s->last_refusal, s->last_refusal[0] ? ")" : "", (unsigned long long)s->deadline_misses,
            (unsigned long long)s->watchdog_stops);
+    cli_refusals_print("", s->refused);
     if (s->period.count > 0)
         printf("servo period, microseconds: median %.0f and p99 %.0f to 3 %%, max %.1f\n",
                1e-3 * (double)cn_histogram_quantile(&s->period, 0.5),
@@ -54,11 +56,12 @@ static void report(const cn_server_stats *s, bool json)
                (unsigned long long)s->connections_refused, s->last_connection_refusal);
     if (json)
         cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:s}", "frames", (json_int_t)s->frames,
+            "{s:I, s:I, s:I, s:o, s:I, s:I, s:s, s:I, s:s}", "frames", (json_int_t)s->frames,
             "commands_applied", (json_int_t)s->commands_applied, "commands_refused",
-            (json_int_t)s->commands_refused, "deadline_misses", (json_int_t)s->deadline_misses,
-            "watchdog_stops", (json_int_t)s->watchdog_stops, "last_refusal", s->last_refusal,
-            "connections_refused", (json_int_t)s->connections_refused, "last_connection_refusal",
+            (json_int_t)s->commands_refused, "refusals", cli_refusals_json(s->refused),
+            "deadline_misses", (json_int_t)s->deadline_misses, "watchdog_stops",
+            (json_int_t)s->watchdog_stops, "last_refusal", s->last_refusal, "connections_refused",
+            (json_int_t)s->connections_refused, "last_connection_refusal",
             s->last_connection_refusal));
 }
 

@@ -271,7 +271,7 @@ static void test_link_refused_command_shows_in_the_frames(void)
     CN_ASSERT_OK(cn_link_acquire(link, &err));
     for (int burst = 0; burst < 5; burst++) { /* more answers in all than the link's queue holds */
         for (int i = 0; i < 30; i++)
-            CN_ASSERT_OK(cn_link_command(link, &command, 1, 50 * MS, &sequence, &err));
+            CN_ASSERT_OK(cn_link_command(link, &command, 0, 50 * MS, &sequence, &err));
         for (int i = 0; i < 100 && frame.commands_refused < sequence; i++)
             CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + PATIENCE_MS * MS, &frame, &err));
         CU_ASSERT_EQUAL(frame.commands_refused, sequence);
@@ -296,11 +296,11 @@ static void test_link_refused_command_counts_as_holding(void)
     robot_start(&r, false, PERIOD_S);
     cn_link *link = robot_link(&r);
     CN_ASSERT_OK(cn_link_acquire(link, &err));
-    CN_ASSERT_OK(cn_link_command(link, &good, 1, 4000 * MS, &sequence, &err));
+    CN_ASSERT_OK(cn_link_command(link, &good, 0, 4000 * MS, &sequence, &err));
     do
         CN_ASSERT_OK(cn_link_frame(link, cn_clock_now() + PATIENCE_MS * MS, &frame, &err));
     while (frame.holding);
-    CN_ASSERT_OK(cn_link_command(link, &bad, 1, 4000 * MS, &sequence, &err));
+    CN_ASSERT_OK(cn_link_command(link, &bad, 0, 4000 * MS, &sequence, &err));
     bool held = false;
     uint64_t refused_before;
     do { /* answer and frame come over two connections: one frame more, should the answer be last */
@@ -467,7 +467,7 @@ static void test_link_refuses_strangers(void)
         .request_endpoint = "ipc:///tmp/x",
     };
     s.size = cn_wire_pack_info(&info, s.says);
-    meet(&s, CN_ERR_MISMATCH, "speaks protocol version 2, this program 1");
+    meet(&s, CN_ERR_MISMATCH, "speaks protocol version 3, this program 2");
     s.size = 7; /* cut off */
     meet(&s, CN_ERR_FORMAT, "7 bytes that are not a colonnade.v1.State");
     info.protocol_version = CN_PROTOCOL_VERSION;

@@ -23,13 +23,15 @@ typedef struct client {
     cn_wire_info info;
     cn_wire_frame frame;
     uint64_t id, lease, sequence;
+    uint32_t version;
 } client;
 
 static void client_open(client *c, const robot *r)
 {
     cn_error err = {0};
     const int linger = 0, wait_ms = 3000;
-    *c = (client){.plant = r->arm.plant.info, .context = zmq_ctx_new()};
+    *c = (client){
+        .plant = r->arm.plant.info, .context = zmq_ctx_new(), .version = CN_PROTOCOL_VERSION};
     c->socket = zmq_socket(c->context, ZMQ_DEALER);
     zmq_setsockopt(c->socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(c->socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
@@ -62,6 +64,7 @@ static void client_send(client *c, cn_wire_request request)
     uint8_t out[CN_WIRE_REQUEST_MAX];
     request.id = ++c->id;
     request.lease = c->lease;
+    request.protocol_version = c->version;
     const size_t size = cn_wire_pack_request(&request, out);
     CU_ASSERT_EQUAL_FATAL(zmq_send(c->socket, out, size, 0), (int)size);
 }
@@ -134,7 +137,16 @@ static void test_server_names_every_refusal(void)
     robot_start(&r, true, PERIOD_S);
     client_open(&c, &r);
     cn_wire_request step = client_command(&c, CN_WIRE_STEP, CN_COMMAND_POSITION, 0.1);
+    c.version = 0;
+    ASSERT_SAYS("a request of protocol version 0 (none is given): this robot speaks version 2",
+                client_ask(&c, step));
+    CU_ASSERT_EQUAL(c.reply.refusal, CN_REFUSAL_WRONG_VERSION);
+    c.version = 1;
+    ASSERT_SAYS("protocol version 1", client_acquire(&c, "tester:1", 1000 * MS));
+    ASSERT_DONE(client_info(&c)); /* which tells the version */
+    c.version = CN_PROTOCOL_VERSION;
     ASSERT_SAYS("no lease: acquire it first", client_ask(&c, step));
+    CU_ASSERT_EQUAL(c.reply.refusal, CN_REFUSAL_NO_LEASE);
     c.lease = 12345;
     ASSERT_SAYS("the lease shown is not valid any more", client_ask(&c, step));
     ASSERT_DONE(client_acquire(&c, "tester:1", 1000 * MS));
@@ -171,10 +183,23 @@ static void test_server_names_every_refusal(void)
     ASSERT_SAYS("does not know", client_ask(&c, (cn_wire_request){.kind = CN_WIRE_NOTHING}));
 
     step.kind = CN_WIRE_STEP;
+    step.command.answers_frame = 99;
+    ASSERT_SAYS("in answer to frame 99", client_ask(&c, step));
+    step.command.answers_frame = c.frame.sequence;
     ASSERT_DONE(client_ask(&c, step)); /* what was refused has not used up the number */
     CU_ASSERT_EQUAL(c.frame.commands_applied, 3);
-    CU_ASSERT_EQUAL(c.frame.commands_refused, 12);
-    ASSERT_SAYS("does not know", c.frame.last_refusal);
+    CU_ASSERT_EQUAL(c.reply.refusal, CN_REFUSAL_NONE);
+    static const uint64_t expected[CN_REFUSALS] = {
+        [CN_REFUSAL_WRONG_VERSION] = 2, [CN_REFUSAL_MALFORMED] = 1,
+        [CN_REFUSAL_WRONG_CLOCK] = 1,   [CN_REFUSAL_NO_LEASE] = 2,
+        [CN_REFUSAL_FOREIGN_LEASE] = 1, [CN_REFUSAL_DUPLICATE] = 1,
+        [CN_REFUSAL_REORDERED] = 1,     [CN_REFUSAL_UNKNOWN_FRAME] = 1,
+        [CN_REFUSAL_WRONG_MODE] = 2,    [CN_REFUSAL_WRONG_JOINTS] = 1,
+        [CN_REFUSAL_NOT_FINITE] = 2,
+    };
+    CU_ASSERT_EQUAL(c.frame.commands_refused, 15);
+    CU_ASSERT_EQUAL(memcmp(c.frame.refused, expected, sizeof expected), 0);
+    ASSERT_SAYS("in answer to frame 99", c.frame.last_refusal);
     client_close(&c);
     robot_end(&r);
 }
@@ -217,7 +242,9 @@ static void test_server_survives_garbage(void)
     CU_ASSERT_EQUAL(c.info.plant.joint[1].position_low, -INFINITY);
     client_close(&c);
     robot_stop(&r);
-    CU_ASSERT_EQUAL(cn_server_statistics(r.server).commands_refused, 4);
+    const cn_server_stats stats = cn_server_statistics(r.server);
+    CU_ASSERT_EQUAL(stats.commands_refused, 4);
+    CU_ASSERT_EQUAL(stats.refused[CN_REFUSAL_MALFORMED], 4);
     robot_free(&r);
 }
 
@@ -362,7 +389,9 @@ static void test_server_estop_is_latched_until_a_whole_reset(void)
     client_open(&c, &r);
     client_open(&stranger, &r);
     ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
-    ASSERT_DONE(client_ask(&stranger, estop)); /* anyone may */
+    stranger.version = 1;
+    ASSERT_DONE(client_ask(&stranger, estop)); /* anyone may, and of any version */
+    stranger.version = CN_PROTOCOL_VERSION;
     CU_ASSERT_EQUAL(stranger.reply.mode, CN_WIRE_ESTOPPED);
     snprintf(estop.text, sizeof estop.text, "another");
     ASSERT_DONE(client_ask(&stranger, estop));

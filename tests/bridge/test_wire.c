@@ -42,6 +42,7 @@ static cn_wire_frame some_frame(void)
         .mode = CN_WIRE_ACTIVE,
         .commands_applied = 1,
         .commands_refused = 2,
+        .refused = {[CN_REFUSAL_STALE] = 300, [CN_REFUSAL_NOT_FINITE] = 1},
         .deadline_misses = 3,
         .watchdog_stops = 4,
         .last_refusal = "because",
@@ -94,17 +95,19 @@ static void test_wire_frame_there_and_back(void)
     CU_ASSERT_EQUAL(r.frame.mode, CN_WIRE_ACTIVE);
     CU_ASSERT_EQUAL(r.frame.watchdog_stops, 4);
     CU_ASSERT_STRING_EQUAL(r.frame.last_refusal, "because");
+    CU_ASSERT_EQUAL(memcmp(r.frame.refused, frame.refused, sizeof frame.refused), 0);
     CU_ASSERT_EQUAL(r.frame.period.p50, 2000000);
     CU_ASSERT_EQUAL(r.frame.period.p99, 2100000);
     CU_ASSERT_EQUAL(r.frame.period.max, 2500000);
     CU_ASSERT_EQUAL(r.packed_size, size - 3); /* all but tag and a length of two bytes */
 
-    const cn_wire_reply reply = {.id = 300, .mode = CN_WIRE_ACTIVE};
+    const cn_wire_reply reply = {.id = 300, .mode = CN_WIRE_ACTIVE, .refusal = CN_REFUSAL_ESTOPPED};
     const size_t reply_size = cn_wire_pack_reply(&reply, NULL, &frame, &plant, out);
     CN_ASSERT_OK(cn_wire_unpack_reply(r.arena, out, reply_size, &plant, &r.reply, &r.info, &r.frame,
                                       &r.packed, &r.packed_size, &err));
     CU_ASSERT_TRUE(r.reply.has_frame);
     CU_ASSERT_EQUAL(r.reply.id, 300);
+    CU_ASSERT_EQUAL(r.reply.refusal, CN_REFUSAL_ESTOPPED);
     CU_ASSERT_EQUAL(r.packed_size, size - 3);
     cn_arena_destroy(&r.arena);
     CU_ASSERT_PTR_NULL(r.arena);
@@ -141,7 +144,11 @@ static void test_wire_requests_there_and_back(void)
     uint8_t out[CN_WIRE_REQUEST_MAX], again[CN_WIRE_REQUEST_MAX];
     reader r = reader_create(65536);
     for (int kind = CN_WIRE_NOTHING; kind <= CN_WIRE_ESTOP; kind++) {
-        cn_wire_request request = {.id = 5, .lease = UINT64_MAX, .kind = (cn_wire_kind)kind}, read;
+        cn_wire_request request = {.id = 5,
+                                   .lease = UINT64_MAX,
+                                   .protocol_version = 2,
+                                   .kind = (cn_wire_kind)kind},
+                        read;
         if (kind == CN_WIRE_COMMAND || kind == CN_WIRE_STEP)
             request.command = some_frame().applied;
         if (kind == CN_WIRE_ACQUIRE || kind == CN_WIRE_ESTOP)
@@ -155,6 +162,7 @@ static void test_wire_requests_there_and_back(void)
         const size_t size = cn_wire_pack_request(&request, out);
         CN_ASSERT_OK(cn_wire_unpack_request(r.arena, out, size, &read, &err));
         CU_ASSERT_EQUAL(read.kind, request.kind);
+        CU_ASSERT_EQUAL(read.protocol_version, 2);
         CU_ASSERT_EQUAL(cn_wire_pack_request(&read, again), size);
         CU_ASSERT_EQUAL(memcmp(again, out, size), 0);
         for (size_t cut = 1; cut < size; cut++) /* no part of it is read beyond its end */
