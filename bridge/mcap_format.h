@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 /* The file begins and ends with these bytes. */
 #define CN_MCAP_MAGIC      "\x89MCAP0\r\n"
 #define CN_MCAP_MAGIC_SIZE 8
@@ -40,5 +42,16 @@ uint32_t cn_mcap_crc32(uint32_t crc, const void *data, size_t size);
 /* An unsigned little-endian number of `width` bytes, 1 to 8. */
 uint64_t cn_mcap_load(const uint8_t *from, int width);
 void cn_mcap_store(uint8_t *to, uint64_t value, int width);
+
+/* Whether the `packed_size` bytes of a chunk can become `size`: asked before those are allocated,
+ * so that a few bytes of noise cost no gigabyte.
+ * @param compression  "", "lz4" or "zstd"
+ * @return CN_ERR_FORMAT: they can't, or another compression; the message begins with a verb. */
+cn_status cn_mcap_can_unpack(const char *compression, const void *packed, size_t packed_size,
+                             uint64_t size, cn_error *err);
+/* Unpacks a chunk that can_unpack accepted. @param out  [size]
+ * @return CN_ERR_FORMAT: it does not decompress to exactly `size` bytes; CN_ERR_MEMORY. */
+cn_status cn_mcap_unpack(const char *compression, const void *packed, size_t packed_size, void *out,
+                         size_t size, cn_error *err);
 
 #endif

@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <lz4frame.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include "bridge/mcap_format.h"
 
@@ -24,32 +22,35 @@ typedef struct block {
     size_t size, capacity;
 } block;
 
-typedef struct channel {
-    char *topic;        /* NULL: not seen yet */
-    const char *schema; /* full message name, borrowed from the schemas */
-} channel;
+typedef struct schema {
+    char *name;    /* NULL: not seen yet */
+    bool protobuf; /* what its data is */
+    uint8_t *data;
+    size_t size;
+} schema;
 
-typedef struct metadata {
-    char *name, *key, *value;
-    struct metadata *next;
-} metadata;
+typedef struct channel {
+    char *topic;     /* NULL: not seen yet */
+    uint16_t schema; /* its number; 0: none */
+} channel;
 
 struct cn_mcap_reader {
     int fd;
     char *path;
     uint64_t size; /* of the file when it was opened */
 
-    char **schema;    /* [schemas] full message names by id, NULL: not seen yet */
+    schema *schema;   /* [schemas] by id */
     channel *channel; /* [channels] by id */
     size_t schemas, channels;
-    metadata *metadata;
+    cn_mcap_entry *metadata, **last_metadata; /* in file order; where the next one goes */
 
-    uint64_t here;   /* of the record in work, for messages */
-    uint64_t offset; /* of the next record in the file */
-    block record;    /* body of the current one */
-    block chunk;     /* the open chunk, uncompressed */
-    size_t at;       /* of the next record in it; chunk.size: none is open */
-    bool truncated;
+    uint64_t here;            /* of the record in work, for messages */
+    uint64_t offset;          /* of the next record in the file */
+    block record;             /* body of the current one */
+    block chunk;              /* the open chunk, uncompressed */
+    size_t at;                /* of the next record in it; chunk.size: none is open */
+    bool truncated, complete; /* see cn_mcap_extent */
+    uint64_t chunks;          /* opened since the beginning */
 };
 
 /* ---- Bytes ---- */
@@ -162,31 +163,49 @@ static cn_status read_schema(cn_mcap_reader *r, fields f, cn_error *err)
     const cn_status grown = grow_table(r, &table, &r->schemas, id, sizeof *r->schema, err);
     r->schema = table;
     CN_TRY(grown);
-    char *name = NULL;
-    CN_TRY(take_string(r, &f, &name, err));
+    char *name = NULL, *encoding = NULL;
     cn_status status = CN_OK;
-    const char *const known = r->schema[id];
+    schema *const s = &r->schema[id];
+    CN_TRY_CLEANUP(take_string(r, &f, &name, err));
+    CN_TRY_CLEANUP(take_string(r, &f, &encoding, err));
     if (id == 0)
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
                         "%s: schema '%s' at byte %" PRIu64 " has number 0, expected 1 or more",
                         r->path, name, r->here);
-    if (known && strcmp(known, name) != 0)
+    if (s->name && strcmp(s->name, name) != 0)
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
                         "%s: schema %u at byte %" PRIu64 " is '%s', before it was '%s'", r->path,
-                        id, r->here, name, known);
-    if (!known) {
-        r->schema[id] = name;
+                        id, r->here, name, s->name);
+    const fields data = take_sized(&f, 4);
+    if (data.short_of) {
+        status = malformed(r, "schema", err);
+        goto cleanup;
+    }
+    if (!s->name) {
+        uint8_t *const copy = malloc(data.size + 1);
+        if (!copy)
+            CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "%s: no memory for schema '%s'", r->path, name);
+        if (data.size)
+            memcpy(copy, data.data, data.size);
+        *s = (schema){name, strcmp(encoding, "protobuf") == 0, copy, data.size};
         name = NULL;
     }
 cleanup:
     free(name);
+    free(encoding);
     return status;
+}
+
+/* The full message name of a channel's schema, "" when it has none; NULL: that is not there. */
+static const char *schema_name(const cn_mcap_reader *r, uint16_t id)
+{
+    return id == 0 ? "" : id < r->schemas ? r->schema[id].name : NULL;
 }
 
 static cn_status read_channel(cn_mcap_reader *r, fields f, cn_error *err)
 {
     const uint16_t id = (uint16_t)take_number(&f, 2);
-    const uint16_t schema = (uint16_t)take_number(&f, 2);
+    const uint16_t schema_id = (uint16_t)take_number(&f, 2);
     void *table = r->channel;
     const cn_status grown = grow_table(r, &table, &r->channels, id, sizeof *r->channel, err);
     r->channel = table;
@@ -195,18 +214,18 @@ static cn_status read_channel(cn_mcap_reader *r, fields f, cn_error *err)
     CN_TRY(take_string(r, &f, &topic, err));
     cn_status status = CN_OK;
     channel *const c = &r->channel[id];
-    const char *const name = schema == 0 ? "" : schema < r->schemas ? r->schema[schema] : NULL;
+    const char *const name = schema_name(r, schema_id);
     if (!name)
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
                         "%s: channel '%s' at byte %" PRIu64 " uses schema %u, which is not there",
-                        r->path, topic, r->here, schema);
-    if (c->topic && (strcmp(c->topic, topic) != 0 || strcmp(c->schema, name) != 0))
+                        r->path, topic, r->here, schema_id);
+    if (c->topic && (strcmp(c->topic, topic) != 0 || c->schema != schema_id))
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err,
                         "%s: channel %u at byte %" PRIu64
                         " is '%s' of %s, before it was '%s' of %s",
-                        r->path, id, r->here, topic, name, c->topic, c->schema);
+                        r->path, id, r->here, topic, name, c->topic, schema_name(r, c->schema));
     if (!c->topic) {
-        *c = (channel){topic, name};
+        *c = (channel){topic, schema_id};
         topic = NULL;
     }
 cleanup:
@@ -214,7 +233,7 @@ cleanup:
     return status;
 }
 
-static void free_metadata(metadata *m)
+static void free_metadata(cn_mcap_entry *m)
 {
     free(m->name);
     free(m->key);
@@ -230,7 +249,7 @@ static cn_status read_metadata(cn_mcap_reader *r, fields f, cn_error *err)
     if (name.short_of || map.short_of)
         return malformed(r, "metadata", err);
     while (map.size) {
-        metadata *const m = calloc(1, sizeof *m);
+        cn_mcap_entry *const m = calloc(1, sizeof *m);
         CN_FAIL_IF(!m, CN_ERR_MEMORY, err, "%s: no memory for metadata", r->path);
         fields again = whole; /* every entry has its own copy of the name */
         cn_status status = take_string(r, &again, &m->name, err);
@@ -242,8 +261,8 @@ static cn_status read_metadata(cn_mcap_reader *r, fields f, cn_error *err)
             free_metadata(m);
             return status;
         }
-        m->next = r->metadata;
-        r->metadata = m;
+        *r->last_metadata = m;
+        r->last_metadata = &m->next;
     }
     return CN_OK;
 }
@@ -264,78 +283,15 @@ static cn_status read_message(const cn_mcap_reader *r, fields f, cn_mcap_record 
     CN_FAIL_IF(!c || !c->topic, CN_ERR_FORMAT, err,
                "%s: the message at byte %" PRIu64 " is for channel %u, which is not there", r->path,
                r->here, id);
+    const schema *const s = c->schema ? &r->schema[c->schema] : NULL;
     out->topic = c->topic;
-    out->schema = c->schema;
+    out->channel = id;
+    out->schema = s ? s->name : "";
+    out->schema_id = c->schema;
+    out->descriptor_set = s && s->protobuf ? s->data : NULL;
+    out->descriptor_set_size = s && s->protobuf ? s->size : 0;
     out->data = f.data;
     out->size = f.size;
-    return CN_OK;
-}
-
-static cn_status decompress_lz4(cn_mcap_reader *r, fields from, cn_error *err)
-{
-    LZ4F_dctx *context = NULL;
-    CN_FAIL_IF(LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)), CN_ERR_MEMORY,
-               err, "%s: no memory to decompress a chunk", r->path);
-    size_t used = 0, left = 1;
-    while (left && !LZ4F_isError(left)) {
-        size_t produced = r->chunk.size - used, consumed = from.size;
-        left =
-            LZ4F_decompress(context, r->chunk.data + used, &produced, from.data, &consumed, NULL);
-        used += produced;
-        take(&from, consumed);
-        if (!produced && !consumed)
-            break;
-    }
-    LZ4F_freeDecompressionContext(context);
-    CN_FAIL_IF(left || from.size || used != r->chunk.size, CN_ERR_FORMAT, err,
-               "%s: the chunk at byte %" PRIu64 " does not decompress: %zu of %zu bytes", r->path,
-               r->here, used, r->chunk.size);
-    return CN_OK;
-}
-
-/* Whether `packed` can become `size` bytes: asked before they are allocated, so that a few bytes of
- * noise cost no gigabyte. */
-static cn_status check_size(const cn_mcap_reader *r, const char *compression, fields packed,
-                            uint64_t size, cn_error *err)
-{
-    bool possible;
-    if (strcmp(compression, "lz4") == 0) {
-        possible = size / 255 <= packed.size; /* the most that an LZ4 block can expand */
-    } else if (strcmp(compression, "zstd") == 0) {
-        const unsigned long long says = ZSTD_getFrameContentSize(packed.data, packed.size);
-        possible = says == size || says == ZSTD_CONTENTSIZE_UNKNOWN;
-    } else {
-        CN_FAIL_IF(*compression, CN_ERR_FORMAT, err,
-                   "%s: the chunk at byte %" PRIu64 " is compressed as '%s'; this reader knows lz4 "
-                   "and zstd",
-                   r->path, r->here, compression);
-        possible = size == packed.size;
-    }
-    CN_FAIL_IF(size > CN_MCAP_CHUNK_MAX, CN_ERR_FORMAT, err,
-               "%s: the chunk at byte %" PRIu64 " says %" PRIu64
-               " bytes uncompressed, expected at most %" PRIu64,
-               r->path, r->here, size, CN_MCAP_CHUNK_MAX);
-    CN_FAIL_IF(!possible, CN_ERR_FORMAT, err,
-               "%s: the chunk at byte %" PRIu64
-               " does not decompress: %zu bytes can't become %" PRIu64,
-               r->path, r->here, packed.size, size);
-    return CN_OK;
-}
-
-/* Into r->chunk, whose size is set. */
-static cn_status decompress(cn_mcap_reader *r, const char *compression, fields from, cn_error *err)
-{
-    if (strcmp(compression, "lz4") == 0)
-        return decompress_lz4(r, from, err);
-    if (strcmp(compression, "zstd") == 0) {
-        const size_t n = ZSTD_decompress(r->chunk.data, r->chunk.size, from.data, from.size);
-        CN_FAIL_IF(ZSTD_isError(n) || n != r->chunk.size, CN_ERR_FORMAT, err,
-                   "%s: the chunk at byte %" PRIu64 " does not decompress: %s", r->path, r->here,
-                   ZSTD_isError(n) ? ZSTD_getErrorName(n) : "another size than it says");
-        return CN_OK;
-    }
-    if (from.size)
-        memcpy(r->chunk.data, from.data, from.size);
     return CN_OK;
 }
 
@@ -353,15 +309,23 @@ static cn_status open_chunk(cn_mcap_reader *r, fields f, cn_error *err)
         status = malformed(r, "chunk", err);
         goto cleanup;
     }
-    CN_TRY_CLEANUP(check_size(r, compression, packed, size, err));
-    CN_TRY_CLEANUP(resize(r, &r->chunk, size, err));
-    CN_TRY_CLEANUP(decompress(r, compression, packed, err));
+    status = cn_mcap_can_unpack(compression, packed.data, packed.size, size, err);
+    if (status == CN_OK)
+        CN_TRY_CLEANUP(resize(r, &r->chunk, size, err));
+    if (status == CN_OK)
+        status = cn_mcap_unpack(compression, packed.data, packed.size, r->chunk.data, r->chunk.size,
+                                err);
+    if (status != CN_OK) {
+        cn_error_prefix(err, status, "%s: the chunk at byte %" PRIu64, r->path, r->here);
+        goto cleanup;
+    }
     const uint32_t found = cn_mcap_crc32(0, r->chunk.data, r->chunk.size);
     if (crc != 0 && crc != found)
         CN_FAIL_CLEANUP(CN_ERR_CHECKSUM, err,
                         "%s: the chunk at byte %" PRIu64 " has checksum %08x, expected %08x",
                         r->path, r->here, found, crc);
     r->at = 0;
+    r->chunks++;
 cleanup:
     if (status != CN_OK)
         r->at = r->chunk.size = 0;
@@ -461,6 +425,7 @@ static cn_status next_in_file(cn_mcap_reader *r, cn_mcap_record *out, bool *foun
         CN_TRY(read_body(r, length, &body, err));
         break;
     default: /* indexes, statistics, attachments, and what later versions add: stepped over */
+        r->complete |= opcode == CN_MCAP_DATA_END;
         r->offset = after;
         return CN_OK;
     }
@@ -495,7 +460,8 @@ void cn_mcap_rewind(cn_mcap_reader *r)
 {
     r->offset = CN_MCAP_MAGIC_SIZE;
     r->at = r->chunk.size = 0;
-    r->truncated = false;
+    r->truncated = r->complete = false;
+    r->chunks = 0;
 }
 
 int cn_mcap_truncated(const cn_mcap_reader *r)
@@ -503,8 +469,47 @@ int cn_mcap_truncated(const cn_mcap_reader *r)
     return r->truncated;
 }
 
-/* Steps over all records and takes in the metadata. A file damaged further on ends the walk here
- * and becomes an error in cn_mcap_next, after the messages before the damage. */
+cn_mcap_extent cn_mcap_reached(const cn_mcap_reader *r)
+{
+    uint8_t opcode = 0;
+    if (r->offset < r->size)
+        read_at((cn_mcap_reader *)r, r->offset, &opcode, 1, NULL);
+    return (cn_mcap_extent){
+        .bytes = r->size,
+        .whole = r->offset,
+        .chunks = r->chunks,
+        .complete = r->complete,
+        .in_chunk = opcode == CN_MCAP_CHUNK,
+    };
+}
+
+bool cn_mcap_skip(cn_mcap_reader *r, cn_mcap_damage *out)
+{
+    uint8_t opcode, head[CN_MCAP_RECORD_HEAD + 8 + 8];
+    uint64_t length;
+    *out = (cn_mcap_damage){.byte = r->here};
+    const bool opened = r->at < r->chunk.size; /* the walk stands behind it already */
+    if (!opened &&
+        (peek(r, &opcode, &length, NULL) != CN_OK || opcode == 0 || opcode == CN_MCAP_FOOTER)) {
+        out->bytes = r->size - r->offset;
+        return false;
+    }
+    const uint64_t end = opened ? r->offset : r->offset + CN_MCAP_RECORD_HEAD + length;
+    out->bytes = end - r->here;
+    if (out->bytes >= sizeof head && read_at(r, r->here, head, sizeof head, NULL) == CN_OK &&
+        head[0] == CN_MCAP_CHUNK) {
+        out->first_ns = cn_mcap_load(head + CN_MCAP_RECORD_HEAD, 8);
+        out->last_ns = cn_mcap_load(head + CN_MCAP_RECORD_HEAD + 8, 8);
+    }
+    r->at = r->chunk.size = 0;
+    r->offset = end;
+    return true;
+}
+
+/* Steps over all records and takes in the metadata, and the schemas and channels that a finished
+ * file repeats at its end: with them a damaged first chunk costs no more than its own messages. A
+ * file damaged further on ends the walk here and becomes an error in cn_mcap_next, after the
+ * messages before the damage. */
 static cn_status collect_metadata(cn_mcap_reader *r, cn_error *err)
 {
     uint8_t opcode;
@@ -514,6 +519,10 @@ static cn_status collect_metadata(cn_mcap_reader *r, cn_error *err)
         if (opcode == CN_MCAP_METADATA) {
             CN_TRY(read_body(r, length, &body, err));
             CN_TRY(read_metadata(r, body, err));
+        } else if (opcode == CN_MCAP_SCHEMA || opcode == CN_MCAP_CHANNEL) {
+            CN_TRY(read_body(r, length, &body, err));
+            /* One that is wrong is an error when cn_mcap_next meets it. */
+            (void)(opcode == CN_MCAP_SCHEMA ? read_schema : read_channel)(r, body, NULL);
         }
         r->offset += CN_MCAP_RECORD_HEAD + length;
     }
@@ -544,6 +553,7 @@ cn_status cn_mcap_open(const char *path, cn_mcap_reader **out, cn_error *err)
     cn_mcap_reader *r = calloc(1, sizeof *r);
     CN_FAIL_IF(!r, CN_ERR_MEMORY, err, "%s: no memory for a log reader", path);
     r->fd = -1;
+    r->last_metadata = &r->metadata;
     r->path = strdup(path);
     if (!r->path)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "%s: no memory for a log reader", path);
@@ -563,14 +573,16 @@ void cn_mcap_close(cn_mcap_reader **reader)
     cn_mcap_reader *const r = *reader;
     if (!r)
         return;
-    for (size_t id = 0; id < r->schemas; id++)
-        free(r->schema[id]);
+    for (size_t id = 0; id < r->schemas; id++) {
+        free(r->schema[id].name);
+        free(r->schema[id].data);
+    }
     for (size_t id = 0; id < r->channels; id++)
         free(r->channel[id].topic);
     free(r->schema);
     free(r->channel);
     while (r->metadata) {
-        metadata *const m = r->metadata;
+        cn_mcap_entry *const m = r->metadata;
         r->metadata = m->next;
         free_metadata(m);
     }
@@ -583,9 +595,14 @@ void cn_mcap_close(cn_mcap_reader **reader)
     *reader = NULL;
 }
 
+const cn_mcap_entry *cn_mcap_metadata_list(const cn_mcap_reader *r)
+{
+    return r->metadata;
+}
+
 const char *cn_mcap_metadata_value(const cn_mcap_reader *r, const char *name, const char *key)
 {
-    for (const metadata *m = r->metadata; m; m = m->next)
+    for (const cn_mcap_entry *m = r->metadata; m; m = m->next)
         if (strcmp(m->name, name) == 0 && strcmp(m->key, key) == 0)
             return m->value;
     return NULL;
