@@ -401,6 +401,21 @@ static cn_status check_end(cn_mcap_reader *r, uint64_t after_footer, cn_error *e
     return CN_OK;
 }
 
+/* A record that reaches beyond the end of the file: it was cut off, or the record's length is
+ * damaged, where the file has the end of a finished one. */
+static cn_status check_cut(cn_mcap_reader *r, cn_error *err)
+{
+    uint8_t magic[CN_MCAP_MAGIC_SIZE] = {0};
+    if (r->size - r->here > CN_MCAP_RECORD_HEAD + sizeof magic)
+        CN_TRY(read_at(r, r->size - sizeof magic, magic, sizeof magic, err));
+    CN_FAIL_IF(memcmp(magic, CN_MCAP_MAGIC, sizeof magic) == 0, CN_ERR_FORMAT, err,
+               "%s: the record at byte %" PRIu64
+               " says that it reaches beyond the end of the file, which is finished",
+               r->path, r->here);
+    r->truncated = true;
+    return CN_OK;
+}
+
 /* Takes in the next record and moves behind it. *found: it was a message, now in `out`. */
 static cn_status next_in_file(cn_mcap_reader *r, cn_mcap_record *out, bool *found, bool *end,
                               cn_error *err)
@@ -412,7 +427,7 @@ static cn_status next_in_file(cn_mcap_reader *r, cn_mcap_record *out, bool *foun
     const uint64_t after = r->offset + CN_MCAP_RECORD_HEAD + length;
     *end = opcode == 0 || opcode == CN_MCAP_FOOTER;
     if (opcode == 0)
-        r->truncated = true;
+        return check_cut(r, err);
     if (opcode == CN_MCAP_FOOTER)
         return check_end(r, after, err);
     if (*end)

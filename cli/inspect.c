@@ -4,15 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/episode.h"
 #include "cli/cli.h"
+#include "cli/inspect.h"
 #include "policy/policy.h"
 #include "sim/task.h"
 
 static const char *const names[] = {"FILE", NULL};
 static const cli_usage usage = {
-    .synopsis = "colonnade inspect FILE [--json]",
-    .text = "Says what is in a policy (.safetensors), a log (.mcap) or a task (.yaml).",
+    .synopsis = "colonnade inspect FILE [--recover OUT]",
+    .text = "Says what is in a policy (.safetensors), a log (.mcap) or a task (.yaml), and what a "
+            "log lost\n"
+            "that was cut off or damaged; --recover writes a whole log of what is left.",
     .example = "colonnade inspect runs/reach/best.safetensors",
     .positional = names,
 };
@@ -145,35 +147,6 @@ static cn_status inspect_policy(const char *path, bool json, cn_error *err)
     return CN_OK;
 }
 
-/* ---- Logs ---- */
-
-static cn_status inspect_log(const char *path, bool json, cn_error *err)
-{
-    cn_episode *e = NULL;
-    CN_TRY(cn_episode_load(path, &e, err));
-    const double seconds =
-        e->frames > 1
-            ? (double)(e->frame[e->frames - 1].log_time_ns - e->frame[0].log_time_ns) / 1e9
-            : 0.0;
-    int successes = 0;
-    for (int i = 0; i < e->steps; i++)
-        successes += e->step[i].success;
-    printf("log     %s%s\n", path, e->truncated ? " (cut off; what is left is whole)" : "");
-    printf("task    %s (%s), arm %s, every %g s\npolicy  %s, checksum %s\nrobot   %s\n", e->task,
-           e->task_file, e->arm, e->control_period_s, e->policy_file, e->policy_checksum, e->robot);
-    printf("holds   %.1f s: %d frames, %d commands, %d decisions, %d events; success at %d "
-           "decisions\n",
-           seconds, e->frames, e->commands, e->steps, e->events, successes);
-    if (json)
-        cli_print_json(json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:i, s:i, s:i, s:b, s:s}", "kind",
-                                 "log", "task", e->task, "arm", e->arm, "seconds", seconds,
-                                 "messages", (json_int_t)e->messages, "frames", e->frames,
-                                 "commands", e->commands, "actions", e->steps, "events", e->events,
-                                 "truncated", e->truncated, "policy_checksum", e->policy_checksum));
-    cn_episode_destroy(&e);
-    return CN_OK;
-}
-
 /* ---- Tasks ---- */
 
 static void print_joints(const cn_task *task)
@@ -219,7 +192,7 @@ static cn_status inspect_task(const char *path, bool json, cn_error *err)
 
 /* By content: MCAP has a magic, safetensors has '{' after its length; the rest is taken for YAML.
  */
-static cn_status inspect(const char *path, bool json, cn_error *err)
+static cn_status inspect(const char *path, const char *recover, bool json, cn_error *err)
 {
     static const unsigned char mcap_magic[8] = {0x89, 'M', 'C', 'A', 'P', '0', '\r', '\n'};
     unsigned char head[9] = {0};
@@ -228,7 +201,8 @@ static cn_status inspect(const char *path, bool json, cn_error *err)
     const size_t n = fread(head, 1, sizeof head, f);
     fclose(f);
     if (n >= 8 && memcmp(head, mcap_magic, 8) == 0)
-        return inspect_log(path, json, err);
+        return cli_inspect_log(path, recover, json, err);
+    CN_FAIL_IF(recover, CN_ERR_ARGUMENT, err, "%s: --recover is for logs, and this is none", path);
     if (n == 9 && head[8] == '{')
         return inspect_policy(path, json, err);
     return inspect_task(path, json, err);
@@ -236,9 +210,11 @@ static cn_status inspect(const char *path, bool json, cn_error *err)
 
 int cli_inspect(int argc, char **argv)
 {
-    const char *path;
+    const char *path, *recover = NULL;
     bool json = false;
     const cli_option options[] = {
+        {"recover", "OUT", "a whole log, of every message that can be read", CLI_TEXT, &recover, 0,
+         0},
         {"json", NULL, "end with one line of JSON", CLI_FLAG, &json, 0, 0},
         {0},
     };
@@ -246,5 +222,5 @@ int cli_inspect(int argc, char **argv)
     if (status >= 0)
         return status;
     cn_error err = {0};
-    return inspect(path, json, &err) == CN_OK ? CLI_DONE : cli_fail(&err);
+    return inspect(path, recover, json, &err) == CN_OK ? CLI_DONE : cli_fail(&err);
 }
