@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bridge/foxglove.h"
 #include "bridge/mcap.h"
 #include "proto/descriptor.h"
 #include "proto/log.pb-c.h"
@@ -45,6 +46,7 @@ struct cn_log {
     /* Of the writer thread, from here on. */
     uint8_t *message; /* [RING_BYTES]: one message, out of the ring */
     cn_mcap_writer *file;
+    cn_foxglove *foxglove;
     uint16_t channel[CN_LOG_CHANNELS]; /* the file's numbers */
     cn_error failure;                  /* the first; code CN_OK: none */
     pthread_t thread;
@@ -130,6 +132,15 @@ uint64_t cn_log_dropped(const cn_log *log)
 
 /* ---- The writer thread ---- */
 
+/* The message that was taken out of the ring, and what Foxglove is shown of it. */
+static cn_status write_message(cn_log *log, const entry *e, cn_error *err)
+{
+    CN_TRY(cn_mcap_message(log->file, log->channel[e->channel], e->sequence, e->log_time,
+                           e->log_time, log->message, e->size, err));
+    return cn_foxglove_add(log->foxglove, e->channel, e->sequence, e->log_time, log->message,
+                           e->size, err);
+}
+
 /* Writes every message that is in the ring now. After a failure they are dropped and counted, so
  * that the control thread never notices a full disk. */
 static bool drain(cn_log *log)
@@ -144,8 +155,7 @@ static bool drain(cn_log *log)
         tail += sizeof e + e.size;
         atomic_store_explicit(&log->tail, tail, memory_order_release);
         if (log->failure.code == CN_OK)
-            cn_mcap_message(log->file, log->channel[e.channel], e.sequence, e.log_time, e.log_time,
-                            log->message, e.size, &log->failure);
+            write_message(log, &e, &log->failure);
         if (log->failure.code != CN_OK)
             atomic_fetch_add_explicit(&log->dropped, 1, memory_order_relaxed);
     }
@@ -203,8 +213,8 @@ static cn_status put_channels(cn_log *log, cn_error *err)
     };
     for (int i = 0; i < CN_LOG_CHANNELS; i++) {
         uint16_t schema;
-        CN_TRY(cn_mcap_schema(log->file, table[i].message, cn_descriptor_set,
-                              cn_descriptor_set_size, &schema, err));
+        CN_TRY(cn_mcap_schema(log->file, table[i].message, cn_colonnade_descriptor_set,
+                              cn_colonnade_descriptor_set_size, &schema, err));
         CN_TRY(cn_mcap_channel(log->file, schema, table[i].topic, &log->channel[i], err));
     }
     return CN_OK;
@@ -226,6 +236,7 @@ static void destroy(cn_log *log)
     free(log->ring);
     free(log->pack);
     free(log->message);
+    cn_foxglove_destroy(&log->foxglove);
     free(log);
 }
 
@@ -259,6 +270,7 @@ cn_status cn_log_create(const char *path, const cn_log_about *about, cn_log **ou
     CN_TRY_CLEANUP(cn_mcap_create(path, CN_MCAP_ZSTD, CHUNK_BYTES, &log->file, err));
     CN_TRY_CLEANUP(put_about(log->file, about, err));
     CN_TRY_CLEANUP(put_channels(log, err));
+    CN_TRY_CLEANUP(cn_foxglove_create(log->file, about, &log->foxglove, err));
     const int why = start_thread(log);
     if (why != 0)
         CN_FAIL_CLEANUP(CN_ERR_IO, err, "%s: cannot start the log's thread: %s", path,

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "policy/arm.h"
 
-/* X(name, topic, message): the channels of a log. */
+/* X(name, topic, message): the channels of a log. Those of bridge/foxglove.h are made from them. */
 #define CN_LOG_CHANNEL_TABLE(X)                                                                    \
     X(CN_LOG_SENSORS, "/robot/sensors", "colonnade.v1.SensorFrame")                                \
     X(CN_LOG_COMMANDS, "/robot/commands", "colonnade.v1.Command")                                  \
@@ -31,6 +32,8 @@ typedef struct cn_log_about {
     const char *policy_checksum; /* 16 hex digits, may be "" */
     const char *robot;           /* endpoint */
     double control_period_s;
+    int joints;                /* 0: unknown; then there is no /joint_states */
+    const cn_arm_joint *joint; /* [joints], for their names */
 } cn_log_about;
 
 typedef struct cn_log cn_log;

@@ -105,6 +105,8 @@ static cn_status open_log(const control_options *o, cn_policy *policy, const cli
         .policy_checksum = checksum,
         .robot = o->robot.endpoint,
         .control_period_s = spec->control_period_s,
+        .joints = cn_link_info(place->link)->joints,
+        .joint = cn_link_info(place->link)->joint,
     };
     return cn_log_create(o->log, &about, out, err);
 }

@@ -1,11 +1,16 @@
-/* The FileDescriptorSet of every .proto file here, as protoc wrote it: what an MCAP reader needs to
+/* FileDescriptorSets of the .proto files here, as protoc wrote them: what an MCAP reader needs to
  * decode our messages. */
 #ifndef CN_PROTO_DESCRIPTOR_H
 #define CN_PROTO_DESCRIPTOR_H
 
 #include <stddef.h>
 
-extern const unsigned char cn_descriptor_set[];
-extern const size_t cn_descriptor_set_size;
+/* robot.proto and log.proto */
+extern const unsigned char cn_colonnade_descriptor_set[];
+extern const size_t cn_colonnade_descriptor_set_size;
+
+/* foxglove.proto and what it imports */
+extern const unsigned char cn_foxglove_descriptor_set[];
+extern const size_t cn_foxglove_descriptor_set_size;
 
 #endif

@@ -140,7 +140,8 @@ static void test_episode_is_what_was_logged(void)
     CU_ASSERT_STRING_EQUAL(e->policy_checksum, "0123456789abcdef");
     CU_ASSERT_STRING_EQUAL(e->robot, "ipc:///tmp/arm");
     CU_ASSERT_EQUAL(e->control_period_s, 0.05);
-    CU_ASSERT_EQUAL(e->messages, 3 * TICKS + 1);
+    /* Of the points in every frame, and of the event, Foxglove is shown one more. */
+    CU_ASSERT_EQUAL(e->messages, 4 * TICKS + 2);
     CU_ASSERT_FALSE(e->truncated);
     CU_ASSERT_FATAL(e->frames == TICKS && e->commands == TICKS && e->steps == TICKS);
     CU_ASSERT_EQUAL(e->events, 1);

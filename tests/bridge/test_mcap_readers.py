@@ -9,6 +9,9 @@ import sys
 import tempfile
 import zlib
 
+from foxglove_schemas_protobuf import FrameTransforms_pb2, JointStates_pb2, Log_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader, SeekingReader
 from mcap.records import Message
@@ -17,6 +20,7 @@ from mcap_protobuf.decoder import DecoderFactory
 
 MESSAGES = 200  # of test_mcap.c
 TICKS = 3000    # of test_episode.c
+FRAMES = 100    # of test_foxglove.c
 
 
 def content(i):
@@ -109,7 +113,8 @@ def check_cut(path):
 
 
 def check_log(path):
-    counts = {"/robot/sensors": 0, "/robot/commands": 0, "/policy/step": 0, "/events": 0}
+    counts = {"/robot/sensors": 0, "/robot/commands": 0, "/policy/step": 0, "/events": 0, "/tf": 0,
+              "/log": 0}
     with open(path, "rb") as f:
         reader = SeekingReader(f, validate_crcs=True, decoder_factories=[DecoderFactory()])
         assert reader.get_summary().statistics.chunk_count > 1
@@ -129,27 +134,86 @@ def check_log(path):
                 assert message.sequence == i
                 assert decoded.tick == i and list(decoded.observation) == [i, 2, 3]
                 assert decoded.success == (i == 2)
-            else:
+            elif channel.topic == "/events":
                 assert (decoded.kind, decoded.text) == ("end", "time")
         (metadata,) = reader.iter_metadata()
         assert metadata.name == "colonnade"
         assert metadata.metadata["arm"] == "jaco"
         assert float(metadata.metadata["control_period_s"]) == 0.05
     assert counts == {"/robot/sensors": TICKS, "/robot/commands": TICKS, "/policy/step": TICKS,
-                      "/events": 1}, counts
+                      "/events": 1, "/tf": TICKS, "/log": 1}, counts
     check_checksums(path)
+
+
+# The messages that Foxglove knows, as the classes of its own package.
+FOXGLOVE = {"foxglove.JointStates": JointStates_pb2.JointStates,
+            "foxglove.FrameTransforms": FrameTransforms_pb2.FrameTransforms,
+            "foxglove.Log": Log_pb2.Log}
+
+
+def fields_of(descriptor):
+    """What makes a message on the wire: names, numbers, types and presence, of all within it too."""
+    return {(f.name, f.number, f.type, f.is_repeated, f.has_presence,
+             f.message_type and (f.message_type.full_name, frozenset(fields_of(f.message_type))))
+            for f in descriptor.fields}
+
+
+def check_foxglove(path):
+    """Foxglove's own classes decode what is for Foxglove, and the schemas in the file are theirs."""
+    seen = {name: 0 for name in FOXGLOVE}
+    with open(path, "rb") as f:
+        reader = SeekingReader(f, validate_crcs=True)
+        for schema in reader.get_summary().schemas.values():
+            if schema.name in FOXGLOVE:
+                check_schema(schema)
+        for schema, channel, message in reader.iter_messages():
+            if schema.name not in FOXGLOVE:
+                continue
+            i = seen[schema.name]
+            seen[schema.name] += 1
+            m = FOXGLOVE[schema.name].FromString(message.data)
+            if channel.topic == "/joint_states":
+                assert m.timestamp.ToNanoseconds() == message.log_time
+                assert [j.name for j in m.joints] == ["elbow", "slide"]
+                assert [j.position for j in m.joints] == [i, 0]
+                assert [j.velocity for j in m.joints] == ([0, -i] if i % 2 == 0 else [0, 0])
+                for j in m.joints:
+                    assert j.HasField("position") and not j.HasField("acceleration")
+                    assert j.HasField("velocity") == j.HasField("effort") == (i % 2 == 0)
+            elif channel.topic == "/tf":
+                tool, target = m.transforms
+                assert (tool.parent_frame_id, tool.child_frame_id) == ("world", "tool")
+                assert (tool.translation.x, tool.translation.y, tool.translation.z) == (i, 2, 3)
+                assert target.child_frame_id == "target" and target.translation.z == i
+                assert target.rotation.w == 1
+                assert target.timestamp.ToNanoseconds() == message.log_time
+            else:
+                assert channel.topic == "/log", channel.topic
+                assert (m.name, m.message, m.level) == ("goal", "seed 3", Log_pb2.Log.INFO)
+    assert list(seen.values()) == [FRAMES, FRAMES, 1], seen
+
+
+def check_schema(schema):
+    """Our definition of a message is Foxglove's, field by field."""
+    pool = DescriptorPool()
+    for file in FileDescriptorSet.FromString(schema.data).file:
+        pool.Add(file)
+    ours = fields_of(pool.FindMessageTypeByName(schema.name))
+    theirs = fields_of(FOXGLOVE[schema.name].DESCRIPTOR)
+    assert ours == theirs, ours ^ theirs
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("test_bridge_mcap", "test_bridge_episode"):
+        for name in ("test_bridge_mcap", "test_bridge_episode", "test_bridge_foxglove"):
             subprocess.run([os.path.join(sys.argv[1], "tests", name)], check=True,
                            env={**os.environ, "CN_SAMPLE": folder}, stdout=subprocess.DEVNULL)
         for name in ("none", "lz4", "zstd"):
             check_compression(os.path.join(folder, name + ".mcap"), name.replace("none", ""))
         check_cut(os.path.join(folder, "zstd.mcap"))
         check_log(os.path.join(folder, "log.mcap"))
-    print("PyPI's mcap reads every file, mcap-protobuf-support every message")
+        check_foxglove(os.path.join(folder, "foxglove.mcap"))
+    print("PyPI's mcap reads every file, mcap-protobuf-support every message, Foxglove's classes theirs")
 
 
 if __name__ == "__main__":

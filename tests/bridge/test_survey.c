@@ -281,13 +281,22 @@ static void sleep_ms(int ms)
 static void log_for_ever(atomic_uint *put)
 {
     static uint8_t bytes[KILLED_SIZE];
+    static const cn_log_about about = {
+        .task = "",
+        .task_file = "",
+        .arm = "",
+        .policy_file = "",
+        .policy_checksum = "",
+        .robot = "",
+        .control_period_s = 0.01,
+    };
     cn_log *log;
-    if (cn_log_create(path, &(cn_log_about){"", "", "", "", "", "", 0.01}, &log, NULL) != CN_OK)
+    if (cn_log_create(path, &about, &log, NULL) != CN_OK)
         _exit(1);
     for (uint32_t i = 0;; i++) {
         fill(bytes, i);
         atomic_store(put, i + 1);
-        while (!cn_log_put(log, CN_LOG_EVENTS, i, bytes, KILLED_SIZE))
+        while (!cn_log_put(log, CN_LOG_COMMANDS, i, bytes, KILLED_SIZE))
             sleep_ms(1);
         sleep_ms(1);
     }

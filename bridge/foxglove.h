@@ -1,0 +1,32 @@
+/* What Foxglove shows without being told how: messages of its own schemas (proto/foxglove.proto),
+ * made from those of the log by whoever writes the file. Private to the module.
+ *
+ *   /joint_states  foxglove.JointStates      of every SensorFrame
+ *   /tf            foxglove.FrameTransforms  of every SensorFrame with tracked points: where they
+ * are /log           foxglove.Log              of every Event
+ *
+ * Their sequence and log time are those of the message they come from. */
+#ifndef CN_BRIDGE_FOXGLOVE_H
+#define CN_BRIDGE_FOXGLOVE_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "bridge/log.h"
+#include "bridge/mcap.h"
+
+typedef struct cn_foxglove cn_foxglove;
+
+/* Adds schemas and channels to the file, and copies the names of the joints.
+ * @param file  borrowed; must outlive *out
+ * @return CN_ERR_MEMORY, or what cn_mcap_channel returns. */
+cn_status cn_foxglove_create(cn_mcap_writer *file, const cn_log_about *about, cn_foxglove **out,
+                             cn_error *err);
+void cn_foxglove_destroy(cn_foxglove **foxglove);
+
+/* Writes what there is to be shown of a packed message of the log. One that does not decode, or has
+ * another number of joints, shows nothing. @return what cn_mcap_message returns. */
+cn_status cn_foxglove_add(cn_foxglove *foxglove, cn_log_channel channel, uint32_t sequence,
+                          uint64_t log_time, const void *packed, size_t size, cn_error *err);
+
+#endif
