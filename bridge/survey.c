@@ -48,8 +48,9 @@ static void count_message(walk *w, const cn_mcap_record *r)
     seen *const c = &w->channel[r->channel];
     if (!c->known)
         meet_channel(w, r);
-    if (s->messages++ == 0 || r->log_time < s->first_ns)
+    if (s->first_ns == 0 || r->log_time < s->first_ns)
         s->first_ns = r->log_time;
+    s->messages++;
     if (r->log_time > s->last_ns)
         s->last_ns = r->log_time;
     /* Numbers that begin again leave nothing out. */
@@ -107,6 +108,8 @@ static bool note_damage(walk *w, const cn_error *what)
 {
     cn_survey_damage d = {.what = *what};
     d.last = !cn_mcap_skip(w->from, &d.where);
+    if (d.where.last_ns && (w->out->first_ns == 0 || d.where.first_ns < w->out->first_ns))
+        w->out->first_ns = d.where.first_ns;
     if (w->out->damages < CN_SURVEY_DAMAGES)
         w->out->damage[w->out->damages] = d;
     w->out->damages++;

@@ -31,7 +31,7 @@ typedef struct cn_survey {
     cn_mcap_extent extent;
     bool truncated;             /* cut off: it has no proper end */
     uint64_t messages;          /* of every channel */
-    uint64_t first_ns, last_ns; /* log times */
+    uint64_t first_ns, last_ns; /* log times; the first may be that of a damaged chunk. 0: none */
     int channels;               /* in the table below; those beyond it are in `messages` alone */
     cn_survey_channel channel[CN_SURVEY_CHANNELS];
     int damages; /* in the file; the first ones are described */

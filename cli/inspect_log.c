@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/inspect.h"
 
-/* Seconds from the log's first message. */
+/* Seconds from the log's first message, or from the first that a damaged chunk had. */
 static double seconds_at(const cn_survey *s, uint64_t log_time_ns)
 {
     return ((double)log_time_ns - (double)s->first_ns) / 1e9;
@@ -23,9 +23,12 @@ static uint64_t bytes_lost(const cn_survey *s)
 static void print_cut(const cn_survey *s)
 {
     const cn_mcap_extent *x = &s->extent;
-    printf("kept    %" PRIu64 " of %" PRIu64 " bytes: %" PRIu64
-           " whole chunks, messages up to %.3f s\n",
-           x->whole, x->bytes, x->chunks, seconds_at(s, s->last_ns));
+    printf("kept    %" PRIu64 " of %" PRIu64 " bytes: %" PRIu64 " whole chunk%s, ", x->whole,
+           x->bytes, x->chunks, x->chunks == 1 ? "" : "s");
+    if (s->messages)
+        printf("messages up to %.3f s\n", seconds_at(s, s->last_ns));
+    else
+        printf("no message\n");
     if (x->complete)
         printf("lost    nothing but the index at the file's end\n");
     else if (x->whole < x->bytes)
