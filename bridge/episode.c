@@ -210,6 +210,7 @@ static cn_status add_message(loader *l, const cn_mcap_record *r, cn_error *err)
     static cn_status (*const add[])(loader *, const cn_mcap_record *, cn_error *) = {
         [CN_LOG_SENSORS] = add_frame,
         [CN_LOG_COMMANDS] = add_command,
+        [CN_LOG_SERVO] = NULL, /* finer than an episode */
         [CN_LOG_POLICY] = add_step,
         [CN_LOG_EVENTS] = add_event,
     };
@@ -220,7 +221,7 @@ static cn_status add_message(loader *l, const cn_mcap_record *r, cn_error *err)
         CN_FAIL_IF(strcmp(r->schema, channels[i].message) != 0, CN_ERR_FORMAT, err,
                    "%s: channel '%s' holds %s, expected %s", l->path, r->topic, r->schema,
                    channels[i].message);
-        return add[i](l, r, err);
+        return add[i] ? add[i](l, r, err) : CN_OK;
     }
     return CN_OK; /* a channel that somebody else added */
 }

@@ -41,7 +41,7 @@ struct cn_log {
 
     uint8_t *ring; /* [RING_BYTES] */
     uint8_t *pack; /* [PACK_BYTES], of the control thread */
-    uint32_t steps, events;
+    uint32_t steps, ticks, events;
 
     /* Of the writer thread, from here on. */
     uint8_t *message; /* [RING_BYTES]: one message, out of the ring */
@@ -115,6 +115,19 @@ bool cn_log_policy_step(cn_log *log, const cn_log_step *step)
     message.reward = step->reward;
     message.success = step->success;
     return pack_and_put(log, CN_LOG_POLICY, log->steps++, &message.base);
+}
+
+bool cn_log_servo_tick(cn_log *log, const cn_log_tick *tick)
+{
+    Colonnade__V1__ServoTick message = COLONNADE__V1__SERVO_TICK__INIT;
+    message.robot_time_ns = tick->robot_time_ns;
+    message.frame = tick->frame;
+    message.mode = (Colonnade__V1__ServerMode)tick->mode;
+    message.command = tick->command;
+    message.target_mode = (Colonnade__V1__CommandMode)tick->target->mode;
+    message.n_target = (size_t)tick->target->joints;
+    message.target = (double *)tick->target->target; /* packing only reads */
+    return pack_and_put(log, CN_LOG_SERVO, log->ticks++, &message.base);
 }
 
 bool cn_log_event(cn_log *log, const char *kind, const char *text)

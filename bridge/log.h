@@ -14,6 +14,7 @@
 #define CN_LOG_CHANNEL_TABLE(X)                                                                    \
     X(CN_LOG_SENSORS, "/robot/sensors", "colonnade.v1.SensorFrame")                                \
     X(CN_LOG_COMMANDS, "/robot/commands", "colonnade.v1.Command")                                  \
+    X(CN_LOG_SERVO, "/robot/servo", "colonnade.v1.ServoTick")                                      \
     X(CN_LOG_POLICY, "/policy/step", "colonnade.v1.PolicyStep")                                    \
     X(CN_LOG_EVENTS, "/events", "colonnade.v1.Event")
 typedef enum cn_log_channel {
@@ -57,6 +58,16 @@ typedef struct cn_log_step {
     bool success;
 } cn_log_step;
 bool cn_log_policy_step(cn_log *log, const cn_log_step *step);
+
+/* What a robot's servo did in one period. */
+typedef struct cn_log_tick {
+    int64_t robot_time_ns;
+    uint64_t frame;
+    int mode;                     /* a cn_wire_mode */
+    uint64_t command;             /* 0: none */
+    const cn_arm_command *target; /* what the plant was told */
+} cn_log_tick;
+bool cn_log_servo_tick(cn_log *log, const cn_log_tick *tick);
 bool cn_log_event(cn_log *log, const char *kind, const char *text);
 
 uint64_t cn_log_dropped(const cn_log *log);

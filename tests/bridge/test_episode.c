@@ -259,7 +259,7 @@ static void test_episode_refuses_what_does_not_decode(void)
                     {CN_LOG_COMMANDS, "Command"},
                     {CN_LOG_POLICY, "PolicyStep"},
                     {CN_LOG_EVENTS, "Event"}};
-    for (int i = 0; i < CN_LOG_CHANNELS; i++) {
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++) {
         cn_log *log = begin_log();
         CU_ASSERT_TRUE(cn_log_put(log, channels[i].channel, 0, "\xff\xff\xff", 3));
         expect_refused(log, channels[i].words);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "bridge/log.h"
 #include "bridge/mcap.h"
+#include "bridge/wire.h"
 #include "proto/log.pb-c.h"
 #include "tests/test.h"
 
@@ -81,6 +82,8 @@ static void test_log_keeps_order_and_content(void)
                                                               .latency_ns = 1234,
                                                               .reward = -1,
                                                               .success = true}));
+    const cn_arm_command target = {CN_COMMAND_VELOCITY, 2, {0.5, -1}};
+    CU_ASSERT_TRUE(cn_log_servo_tick(log, &(cn_log_tick){77, 41, CN_WIRE_HOLDING, 7, &target}));
     CU_ASSERT_TRUE(cn_log_event(log, "begin", "goal 1"));
     CU_ASSERT_EQUAL(cn_log_dropped(log), 0);
     CN_ASSERT_OK(cn_log_finish(&log, &err));
@@ -94,12 +97,13 @@ static void test_log_keeps_order_and_content(void)
                     {"/robot/commands", "colonnade.v1.Command", 7},
                     {"/policy/step", "colonnade.v1.PolicyStep", 0},
                     {"/policy/step", "colonnade.v1.PolicyStep", 1},
+                    {"/robot/servo", "colonnade.v1.ServoTick", 0},
                     {"/events", "colonnade.v1.Event", 0}};
     cn_mcap_reader *reader;
     cn_mcap_record r;
     CN_ASSERT_OK(cn_mcap_open(path, &reader, &err));
     uint64_t before = (uint64_t)begin;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         CN_ASSERT_OK(cn_mcap_next(reader, &r, &err));
         CU_ASSERT_STRING_EQUAL(r.topic, expected[i].topic);
         CU_ASSERT_STRING_EQUAL(r.schema, expected[i].schema);
@@ -119,6 +123,16 @@ static void test_log_keeps_order_and_content(void)
             CU_ASSERT(step->n_action == 2 && step->action[0] == -0.5f);
             CU_ASSERT(step->latency_ns == 1234 && step->reward == -1 && step->success);
             colonnade__v1__policy_step__free_unpacked(step, NULL);
+        }
+        if (i == 4) {
+            Colonnade__V1__ServoTick *tick =
+                colonnade__v1__servo_tick__unpack(NULL, r.size, r.data);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(tick);
+            CU_ASSERT(tick->robot_time_ns == 77 && tick->frame == 41 && tick->command == 7);
+            CU_ASSERT(tick->mode == COLONNADE__V1__SERVER_MODE__SERVER_HOLDING);
+            CU_ASSERT(tick->target_mode == COLONNADE__V1__COMMAND_MODE__COMMAND_VELOCITY);
+            CU_ASSERT(tick->n_target == 2 && tick->target[0] == 0.5 && tick->target[1] == -1);
+            colonnade__v1__servo_tick__free_unpacked(tick, NULL);
         }
     }
     CN_ASSERT_OK(cn_mcap_next(reader, &r, &err));
