@@ -17,6 +17,7 @@
 #include "bridge/authenticator.h"
 #include "bridge/endpoint.h"
 #include "bridge/gate.h"
+#include "bridge/recorder.h"
 
 #define INFO_PERIOD_NS    (CN_NS_PER_S / 5)
 #define SERVO_RATE_MAX_HZ 1e5 /* beyond it the clock has no period to sleep */
@@ -40,6 +41,7 @@ struct cn_server {
     cn_safety *safety;
     cn_gate gate;
     cn_arena *arena;
+    cn_recorder recorder;
     cn_wire_frame frame; /* the last one taken */
     double servo_period_s;
     int64_t servo_period_ns;
@@ -175,6 +177,7 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
                                     &server->safety, err));
     cn_safety_keep_out(server->safety, config->keep_out);
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
+    cn_recorder_begin(&server->recorder, config->log);
     cn_gate_begin(&server->gate, server->safety, server->info.plant.joints);
     CN_TRY_CLEANUP(open_sockets(server, config, err));
     *out = server;
@@ -250,6 +253,7 @@ static void publish_frame(cn_server *server)
     cn_gate_published(&server->gate, server->frame.sequence, cn_clock_now());
     const size_t size = cn_wire_pack_frame(&server->frame, &server->info.plant, server->out);
     zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
+    cn_recorder_frame(&server->recorder, server->frame.sequence, server->out, size);
 }
 
 /* Several times a second, and to every new subscriber at once; the frames' statistics of the servo
@@ -278,12 +282,28 @@ static void publish_info(cn_server *server)
 
 /* ---- The servo ---- */
 
+static void record_tick(cn_server *server, bool follows, const cn_arm_command *command)
+{
+    const int64_t now = cn_clock_now();
+    const cn_wire_mode mode = cn_gate_mode(&server->gate, now);
+    const cn_log_tick tick = {
+        .robot_time_ns = now,
+        .frame = server->frame.sequence,
+        .mode = mode,
+        .command = follows ? server->gate.applied.sequence : 0,
+        .target = command,
+    };
+    cn_recorder_tick(&server->recorder, &tick,
+                     mode == CN_WIRE_ESTOPPED ? server->gate.estop_reason : "");
+}
+
 static cn_status servo_tick(cn_server *server, const cn_arm_command *wanted, cn_error *err)
 {
     cn_plant *plant = server->plant;
     cn_arm_command command;
     cn_safety_next(server->safety, wanted, server->servo_period_s, &command);
     CN_TRY(plant->command(plant, &command, err));
+    record_tick(server, wanted != NULL, &command);
     return plant->advance ? plant->advance(plant, server->servo_period_s, err) : CN_OK;
 }
 
@@ -372,6 +392,8 @@ static cn_status serve(cn_server *server, const cn_wire_request *request, cn_wir
     case CN_WIRE_STEP:
         allowed = cn_gate_command(gate, request->lease, &request->command, !is_step, now, reason,
                                   refusal);
+        if (allowed == CN_OK)
+            cn_recorder_command(&server->recorder, &request->command);
         reply->has_frame = is_step && allowed == CN_OK;
         return reply->has_frame ? step(server, err) : CN_OK;
     case CN_WIRE_RESET:

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/histogram.h"
 #include "bridge/keys.h"
+#include "bridge/log.h"
 #include "bridge/plant.h"
 #include "bridge/refusal.h"
 #include "policy/keep_out.h"
@@ -22,6 +23,7 @@ typedef struct cn_server_config {
     const char *endpoint;        /* of the state socket: tcp://0.0.0.0:5555, ipc:///tmp/arm */
     bool lockstep;               /* wait for Step requests instead of following the clock */
     const cn_keep_out *keep_out; /* boxes, borrowed while the server lives; NULL: none */
+    cn_log *log;                 /* of the robot itself, borrowed; NULL: none */
     const cn_key *key;           /* of the robot, with its secret; NULL: no encryption */
     const cn_key_list *allowed;  /* who may connect; with `key`, borrowed while the server lives */
     bool open; /* without a key, listen to strangers as well: on addresses that other machines reach

@@ -422,10 +422,11 @@ static cn_status read_joint(const pb_joint *m, cn_arm_joint *out, cn_error *err)
                out->position_high, out->unit);
     const double limit[] = {out->velocity, out->acceleration, out->jerk};
     for (int i = 0; i < 3; i++)
-        CN_FAIL_IF(!(limit[i] > 0 && isfinite(limit[i])), CN_ERR_FORMAT, err,
-                   "joint '%s' has limits of velocity %g, acceleration %g and jerk %g: they must be "
-                   "above 0 and finite",
-                   out->name, out->velocity, out->acceleration, out->jerk);
+        CN_FAIL_IF(
+            !(limit[i] > 0 && isfinite(limit[i])), CN_ERR_FORMAT, err,
+            "joint '%s' has limits of velocity %g, acceleration %g and jerk %g: they must be "
+            "above 0 and finite",
+            out->name, out->velocity, out->acceleration, out->jerk);
     return CN_OK;
 }
 
@@ -565,6 +566,13 @@ static void find_field(const void *data, size_t size, uint64_t field, const void
         }
         at += length;
     }
+}
+
+const void *cn_wire_packed_frame(const void *state, size_t size, uint32_t *packed_size)
+{
+    const void *packed;
+    find_field(state, size, STATE_FRAME_FIELD, &packed, packed_size);
+    return packed;
 }
 
 cn_status cn_wire_unpack_state(cn_arena *arena, const void *data, size_t size,

@@ -129,6 +129,9 @@ size_t cn_wire_pack_frame(const cn_wire_frame *frame, const cn_plant_info *plant
 /* @param info, frame  may be NULL; reply->has_info and has_frame are not read */
 size_t cn_wire_pack_reply(const cn_wire_reply *reply, const cn_wire_info *info,
                           const cn_wire_frame *frame, const cn_plant_info *plant, uint8_t *out);
+/* The bytes of the SensorFrame in a packed State; NULL: there is none. */
+const void *cn_wire_packed_frame(const void *state, size_t size, uint32_t *packed_size);
+
 /* A Command alone, as it goes into the log. */
 size_t cn_wire_pack_command(const cn_wire_command *command, uint8_t *out);
 

@@ -11,8 +11,9 @@
 
 static const char *const names[] = {"PLANT", NULL};
 static const cli_usage usage = {
-    .synopsis = "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep] "
-                "[--arm TASK --calibration FILE] [--limits FILE] [--key FILE --allow KEYS]",
+    .synopsis =
+        "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep] "
+        "[--arm TASK --calibration FILE] [--limits FILE] [--log FILE] [--key FILE --allow KEYS]",
     .text =
         "Serves a robot: publishes its sensors at ENDPOINT, takes commands from whoever holds the\n"
         "lease, stops smoothly when they fall silent. Follows the clock. PLANT is one of\n"
@@ -22,7 +23,7 @@ static const cli_usage usage = {
         "  dynamixel:PORT    an arm of XL330 and XL430 servos\n"
         "An arm of servos goes limp at the end. Read docs/hardware.md before the first motion.\n"
         "--limits says what this robot may do of what its model could, and where its tool stays "
-        "out.\n"
+        "out. --log writes what the servo did, period by period, and every frame and command.\n"
         "An address that other machines reach needs a key and those who are allowed (colonnade "
         "keygen).",
     .example = "colonnade robot scenes/reach.yaml --gap scenes/gaps/miscalibrated.yaml "
@@ -33,7 +34,7 @@ static const cli_usage usage = {
 };
 
 typedef struct robot_options {
-    const char *plant, *bind, *gap, *arm, *calibration, *limits, *key, *allow;
+    const char *plant, *bind, *gap, *arm, *calibration, *limits, *log, *key, *allow;
     bool lockstep, open, json;
 } robot_options;
 
@@ -118,6 +119,25 @@ static cn_status load_limits(const char *path, const cn_task *task, cn_plant *pl
     return CN_OK;
 }
 
+static cn_status open_log(const robot_options *o, const cn_task *task, const cn_plant *plant,
+                          cn_log **out, cn_error *err)
+{
+    if (!o->log)
+        return CN_OK;
+    const cn_log_about about = {
+        .task = cn_task_spec(task)->task,
+        .task_file = cn_task_path(task),
+        .arm = plant->info.arm,
+        .policy_file = "",
+        .policy_checksum = "",
+        .robot = o->bind,
+        .control_period_s = plant->info.control_period_s,
+        .joints = plant->info.joints,
+        .joint = plant->info.joint,
+    };
+    return cn_log_create(o->log, &about, out, err);
+}
+
 static cn_status serve(const robot_options *o, cn_error *err)
 {
     cn_status status = CN_OK;
@@ -126,6 +146,7 @@ static cn_status serve(const robot_options *o, cn_error *err)
     cn_server *server = NULL;
     cn_key_list *allowed = NULL;
     cn_kinematics *kinematics = NULL;
+    cn_log *log = NULL;
     cn_limits limits = {0};
     cn_key key;
     const atomic_bool *stop = cli_stop();
@@ -136,9 +157,11 @@ static cn_status serve(const robot_options *o, cn_error *err)
     }
     CN_TRY_CLEANUP(create_plant(o, task, &plant, err));
     CN_TRY_CLEANUP(load_limits(o->limits, task, plant, &limits, &kinematics, err));
+    CN_TRY_CLEANUP(open_log(o, task, plant, &log, err));
     const cn_server_config config = {.endpoint = o->bind,
                                      .lockstep = o->lockstep,
                                      .keep_out = kinematics ? &limits.keep_out : NULL,
+                                     .log = log,
                                      .key = o->key ? &key : NULL,
                                      .allowed = allowed,
                                      .open = o->open};
@@ -156,8 +179,10 @@ static cn_status serve(const robot_options *o, cn_error *err)
     CN_TRY_CLEANUP(cn_server_run(server, stop, err));
     const cn_server_stats stats = cn_server_statistics(server);
     report(&stats, o->json);
+    CN_TRY_CLEANUP(cn_log_finish(&log, err));
 cleanup:
     cn_server_destroy(&server);
+    cn_log_finish(&log, NULL);
     cn_kinematics_destroy(&kinematics);
     cn_key_list_destroy(&allowed);
     cn_plant_destroy(&plant);
@@ -200,6 +225,7 @@ int cli_robot(int argc, char **argv)
         {"calibration", "FILE", "which servo is which joint, and where its zero is", CLI_TEXT,
          &o.calibration, 0, 0},
         {"limits", "FILE", "what this robot may do of what it could", CLI_TEXT, &o.limits, 0, 0},
+        {"log", "FILE", "MCAP log of what the robot did", CLI_TEXT, &o.log, 0, 0},
         {"lockstep", NULL, "time waits for the controller", CLI_FLAG, &o.lockstep, 0, 0},
         {"key", "FILE", "the robot's key: it meets only those who are allowed", CLI_TEXT, &o.key, 0,
          0},
