@@ -28,9 +28,11 @@ typedef struct loop {
     float action[CN_MAX_ACTIONS];
     int64_t started_ns, sent_ns, progress_ns;
     uint64_t refused[CN_REFUSALS]; /* by the robot, before we began */
-    int holding;                   /* frames in a row in which the server followed nothing */
-    uint64_t goal;                 /* number of the present one */
-    bool over;                     /* report->end says why */
+    cn_clocks clocks;
+    uint64_t applied; /* the command whose round trip was seen last */
+    int holding;      /* frames in a row in which the server followed nothing */
+    uint64_t goal;    /* number of the present one */
+    bool over;        /* report->end says why */
 } loop;
 
 const char *cn_control_end_words(cn_control_end end)
@@ -59,9 +61,34 @@ static int64_t periods_ns(const loop *l, double periods)
     return (int64_t)(periods * l->observer->spec.control_period_s * 1e9);
 }
 
+static void note_latency(loop *l, cn_histogram *histogram, int64_t latency_ns)
+{
+    if (latency_ns < 0)
+        l->report->negative++;
+    else
+        cn_histogram_record(histogram, latency_ns);
+}
+
+/* The first frame after a command of ours was taken ends its round trip. */
+static void note_exchange(loop *l)
+{
+    const cn_exchange *const x = &l->frame.exchange;
+    if (x->sent_ns == 0 || l->frame.applied == l->applied)
+        return;
+    l->applied = l->frame.applied;
+    const bool used = cn_clocks_add(&l->clocks, x);
+    l->report->clock = cn_clocks_now(&l->clocks, x->received_ns);
+    if (!used)
+        return;
+    const int64_t ahead = l->report->clock.offset_ns;
+    note_latency(l, &l->report->to_robot, x->taken_ns - ahead - x->sent_ns);
+    note_latency(l, &l->report->from_robot, x->received_ns - (x->published_ns - ahead));
+}
+
 /* What the robot says of itself with every frame. */
 static void note_robot(loop *l)
 {
+    note_exchange(l);
     l->report->servo = l->frame.period;
     for (int i = 0; i < CN_REFUSALS; i++)
         l->report->refused[i] = l->frame.refused[i] - l->refused[i];

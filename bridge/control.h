@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/histogram.h"
+#include "bridge/clocks.h"
 #include "bridge/log.h"
 #include "bridge/robot_env.h"
 
@@ -36,13 +37,18 @@ const char *
 cn_control_end_words(cn_control_end end); /* "time", "interrupted", "safety", "robot lost" */
 
 typedef struct cn_control_report {
-    uint64_t ticks;                /* commands sent */
-    uint64_t deadline_misses;      /* control periods without a command in time */
-    uint64_t stale_frames;         /* periods in which no newer frame had come */
-    uint64_t goals, successes;     /* goals finished, and how many of them succeeded */
-    cn_histogram latency;          /* ns, frame received to command sent */
-    cn_histogram period;           /* ns, command to command */
-    cn_durations servo;            /* of the robot's servo, period to period, as it said last */
+    uint64_t ticks;            /* commands sent */
+    uint64_t deadline_misses;  /* control periods without a command in time */
+    uint64_t stale_frames;     /* periods in which no newer frame had come */
+    uint64_t goals, successes; /* goals finished, and how many of them succeeded */
+    cn_histogram latency;      /* ns, frame received to command sent */
+    cn_histogram period;       /* ns, command to command */
+    cn_durations servo;        /* of the robot's servo, period to period, as it said last */
+    cn_histogram to_robot;     /* ns, command sent to command taken by the robot */
+    cn_histogram from_robot;   /* ns, frame published to frame received */
+    uint64_t negative;         /* of both, those that came out below 0, and are not in there: the
+                                  clocks are not known well enough */
+    cn_clocks_estimate clock;  /* the robot's, at the end */
     uint64_t refused[CN_REFUSALS]; /* what the robot refused meanwhile, by reason */
     cn_control_end end;
 } cn_control_report;

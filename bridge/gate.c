@@ -44,14 +44,24 @@ uint64_t cn_gate_token(void)
     return token ? token : 1;
 }
 
+/* What nobody has noticed yet: the holder of the lease has been silent for too long. */
+static void notice_silence(cn_gate *gate, int64_t now_ns)
+{
+    if (gate->lease == 0 || gate->lapsed || now_ns < gate->lease_ends_ns)
+        return;
+    gate->lapsed = true;
+    gate->leases_lapsed++;
+    copy_text(gate->last_lapsed, gate->holder);
+}
+
 cn_status cn_gate_acquire(cn_gate *gate, uint64_t shown, const char *holder,
                           int64_t time_to_live_ns, int64_t now_ns, cn_refusal *reason,
                           cn_error *err)
 {
     const bool again = gate->lease != 0 && shown == gate->lease;
-    REFUSE_IF(gate->lease != 0 && !again && now_ns < gate->lease_ends_ns, CN_REFUSAL_FOREIGN_LEASE,
-              CN_ERR_REFUSED, err,
-              "'%s' holds the lease, for %.1f s more unless renewed: stop it, or wait",
+    notice_silence(gate, now_ns);
+    REFUSE_IF(gate->lease != 0 && !again && !gate->lapsed, CN_REFUSAL_FOREIGN_LEASE, CN_ERR_REFUSED,
+              err, "'%s' holds the lease, for %.1f s more unless renewed: stop it, or wait",
               gate->holder, (double)(gate->lease_ends_ns - now_ns) * 1e-9);
     if (!again) {
         gate->lease = cn_gate_token();
@@ -64,18 +74,21 @@ cn_status cn_gate_acquire(cn_gate *gate, uint64_t shown, const char *holder,
                             : time_to_live_ns > CN_GATE_LEASE_MAX_NS ? CN_GATE_LEASE_MAX_NS
                                                                      : time_to_live_ns;
     gate->lease_ends_ns = now_ns + gate->time_to_live_ns;
+    gate->lapsed = false;
     return CN_OK;
 }
 
 cn_status cn_gate_show(cn_gate *gate, uint64_t shown, int64_t now_ns, cn_refusal *reason,
                        cn_error *err)
 {
+    notice_silence(gate, now_ns);
     REFUSE_IF(shown == 0, CN_REFUSAL_NO_LEASE, CN_ERR_REFUSED, err, "no lease: acquire it first");
     REFUSE_IF(gate->lease == 0, CN_REFUSAL_NO_LEASE, CN_ERR_REFUSED, err,
               "the lease shown is not valid any more: acquire it again");
     REFUSE_IF(shown != gate->lease, CN_REFUSAL_FOREIGN_LEASE, CN_ERR_REFUSED, err,
               "a foreign lease: '%s' holds it", gate->holder);
     gate->lease_ends_ns = now_ns + gate->time_to_live_ns;
+    gate->lapsed = false;
     return CN_OK;
 }
 
@@ -180,8 +193,11 @@ cn_status cn_gate_command(cn_gate *gate, uint64_t shown, const cn_wire_command *
     gate->sequence = command->sequence;
     gate->applied = *command;
     gate->following = true;
+    gate->taken_ns = now_ns;
     gate->valid_until_ns = timed ? born_ns + command->valid_for_ns : INT64_MAX;
     gate->commands_applied++;
+    if (timed && command->answers_frame > 0)
+        cn_histogram_record(&gate->command_age, now_ns - born_ns);
     return CN_OK;
 }
 
@@ -215,6 +231,7 @@ cn_status cn_gate_reset(cn_gate *gate, uint64_t shown, bool goal_only, int64_t n
 
 const cn_arm_command *cn_gate_wanted(cn_gate *gate, int64_t now_ns)
 {
+    notice_silence(gate, now_ns);
     if (gate->following && now_ns >= gate->valid_until_ns) {
         gate->following = false;
         gate->watchdog_stops++;

@@ -9,6 +9,7 @@
 #ifndef CN_BRIDGE_GATE_H
 #define CN_BRIDGE_GATE_H
 
+#include "base/histogram.h"
 #include "bridge/wire.h"
 #include "policy/safety.h"
 
@@ -28,7 +29,10 @@ typedef struct cn_gate {
     uint64_t lease;          /* 0: nobody holds it */
     char holder[CN_WIRE_TEXT];
     int64_t time_to_live_ns, lease_ends_ns;
-    uint64_t sequence; /* of the last command accepted under this lease */
+    bool lapsed;                    /* its holder was silent for too long: another may have it */
+    uint64_t leases_lapsed;         /* how often one was, and */
+    char last_lapsed[CN_WIRE_TEXT]; /* who */
+    uint64_t sequence;              /* of the last command accepted under this lease */
 
     cn_gate_frame published[CN_GATE_FRAMES]; /* frame n is at n % CN_GATE_FRAMES */
     uint64_t last_frame;                     /* published */
@@ -36,7 +40,9 @@ typedef struct cn_gate {
 
     cn_wire_command applied; /* the last command accepted under this lease; sequence 0: none yet */
     bool following;          /* applied has not run out, been released, reset or stopped */
+    int64_t taken_ns;        /* when applied was */
     int64_t valid_until_ns;
+    cn_histogram command_age; /* ns, of the commands accepted that answer a frame; timed ones */
 
     bool estopped;
     char estop_reason[CN_WIRE_TEXT];
@@ -92,8 +98,8 @@ void cn_gate_estop(cn_gate *gate, const char *reason);
 cn_status cn_gate_reset(cn_gate *gate, uint64_t shown, bool goal_only, int64_t now_ns,
                         cn_refusal *reason, cn_error *err);
 
-/* What the arm should follow now; NULL: stop and hold. Notices and counts a command that runs out.
- */
+/* What the arm should follow now; NULL: stop and hold. Notices and counts a command that runs out,
+ * and a lease. */
 const cn_arm_command *cn_gate_wanted(cn_gate *gate, int64_t now_ns);
 
 cn_wire_mode cn_gate_mode(const cn_gate *gate, int64_t now_ns);

@@ -35,7 +35,13 @@ enum {
     RECONNECT_WAIT_MS = 2000,      /* for a broken connection to come back */
     LEASE_REAL_TIME_MS = 2000,     /* a controller that is silent so long may be replaced */
     LEASE_LOCKSTEP_MS = 30000,     /* a trainer thinks longer between two steps */
+    SENT = 256,                    /* commands whose time of sending is remembered */
 };
+
+typedef struct sent_command {
+    uint64_t sequence;
+    int64_t at_ns;
+} sent_command;
 
 struct cn_link {
     char endpoint[CN_WIRE_ENDPOINT];
@@ -44,14 +50,15 @@ struct cn_link {
     void *greeting;                            /* PAIR: how the robot takes us; until it has */
     cn_arena *arena;
     cn_wire_info info;
-    uint64_t lease;      /* 0: none */
-    uint64_t next_id;    /* of the last request */
-    uint64_t sequence;   /* of the last command */
-    uint64_t last_frame; /* sequence of the last frame seen */
-    bool restarted;      /* an info of another session has come */
-    bool broken;         /* the DEALER's connection was lost and is not back */
-    bool refused;        /* an answer that nobody waited for came since the last frame given */
-    cn_wire_frame frame; /* the last frame seen */
+    uint64_t lease;          /* 0: none */
+    uint64_t next_id;        /* of the last request */
+    uint64_t sequence;       /* of the last command */
+    sent_command sent[SENT]; /* command n is at n % SENT */
+    uint64_t last_frame;     /* sequence of the last frame seen */
+    bool restarted;          /* an info of another session has come */
+    bool broken;             /* the DEALER's connection was lost and is not back */
+    bool refused;            /* an answer that nobody waited for came since the last frame given */
+    cn_wire_frame frame;     /* the last frame seen */
     uint32_t packed_size, command_size;
     uint8_t *in, *packed; /* [MESSAGE_MAX] the message just received; the bytes of `frame` */
     uint8_t out[CN_WIRE_REQUEST_MAX];
@@ -133,12 +140,29 @@ static void keep_frame(cn_link *link, const cn_wire_frame *frame, const void *pa
     link->packed_size = packed_size;
 }
 
+/* A command of ours that the robot has taken, and the frame that says so. */
+static cn_exchange exchange_of(const cn_link *link, const cn_wire_frame *frame, int64_t received_ns)
+{
+    const uint64_t applied = frame->applied.sequence;
+    const sent_command *const sent = &link->sent[applied % SENT];
+    if (applied == 0 || link->lease == 0 || sent->sequence != applied)
+        return (cn_exchange){0};
+    return (cn_exchange){
+        .sent_ns = sent->at_ns,
+        .taken_ns = frame->taken_ns,
+        .published_ns = frame->published_ns,
+        .received_ns = received_ns,
+    };
+}
+
 static void give_frame(cn_link *link, cn_frame *out)
 {
     const cn_wire_frame *frame = &link->frame;
     out->sequence = frame->sequence;
     out->resets = frame->resets;
     out->received_ns = cn_clock_now();
+    out->applied = frame->applied.sequence;
+    out->exchange = exchange_of(link, frame, out->received_ns);
     out->state = frame->state;
     out->commands_refused = frame->commands_refused;
     memcpy(out->refused, frame->refused, sizeof out->refused);
@@ -317,8 +341,10 @@ cn_status cn_link_acquire(cn_link *link, cn_error *err)
     CN_TRY(ask(link, &request, REPLY_WAIT_MS, &reply, err));
     CN_FAIL_IF(reply.lease == 0, CN_ERR_FORMAT, err, "the robot at %s answers without a lease",
                link->endpoint);
-    if (reply.lease != link->lease)
+    if (reply.lease != link->lease) {
         link->sequence = 0;
+        memset(link->sent, 0, sizeof link->sent);
+    }
     link->lease = reply.lease;
     return CN_OK;
 }
@@ -357,6 +383,7 @@ static cn_wire_request number_command(cn_link *link, cn_wire_kind kind,
         .command = *command,
     };
     link->command_size = (uint32_t)cn_wire_pack_command(&request.command, link->command);
+    link->sent[link->sequence % SENT] = (sent_command){link->sequence, cn_clock_now()};
     return request;
 }
 

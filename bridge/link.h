@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bridge/clocks.h"
 #include "bridge/keys.h"
 #include "bridge/plant.h"
 #include "bridge/wire.h"
@@ -21,11 +22,13 @@ typedef struct cn_frame {
     uint64_t commands_refused;
     uint64_t refused[CN_REFUSALS]; /* commands_refused by reason */
     char last_refusal[128];
-    cn_durations period; /* of the robot's servo; zeros: not measured */
-    bool holding;        /* the server follows no command of ours: none is valid, it has refused one
-                            since the frame before, or it was e-stopped */
-    bool estopped;       /* by an emergency stop, until a reset */
-    const void *packed;  /* the SensorFrame's bytes, valid until the next frame: for the log */
+    cn_durations period;  /* of the robot's servo; zeros: not measured */
+    uint64_t applied;     /* sequence of the last command accepted under its lease; 0: none */
+    cn_exchange exchange; /* that command's round trip with this frame, if it was ours */
+    bool holding;       /* the server follows no command of ours: none is valid, it has refused one
+                           since the frame before, or it was e-stopped */
+    bool estopped;      /* by an emergency stop, until a reset */
+    const void *packed; /* the SensorFrame's bytes, valid until the next frame: for the log */
     uint32_t packed_size;
 } cn_frame;
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -20,7 +21,8 @@
 #include "bridge/recorder.h"
 
 #define INFO_PERIOD_NS    (CN_NS_PER_S / 5)
-#define SERVO_RATE_MAX_HZ 1e5 /* beyond it the clock has no period to sleep */
+#define TICK_MARGIN_NS    INT64_C(200000) /* before a tick no request is begun: it might be late */
+#define SERVO_RATE_MAX_HZ 1e5             /* beyond it the clock has no period to sleep */
 
 enum {
     REQUESTS_A_TICK = 64, /* a flood of them, or of subscriptions, must not hold up the servo */
@@ -35,6 +37,7 @@ struct cn_server {
     cn_plant *plant; /* borrowed */
     bool lockstep;
     void *context, *state, *requests; /* ZeroMQ: context, XPUB, ROUTER */
+    int requests_fd;                  /* becomes readable when something happens to `requests` */
     cn_authenticator *authenticator;  /* NULL: no encryption */
     cn_wire_info info;                /* also holds the request endpoint */
     char state_endpoint[CN_WIRE_ENDPOINT];
@@ -147,6 +150,8 @@ static cn_status open_sockets(cn_server *server, const cn_server_config *config,
     if (!server->state || !server->requests)
         return zmq_fail(err, "open sockets for", endpoint);
     CN_TRY(guard_sockets(server, config, err));
+    size_t size = sizeof server->requests_fd;
+    zmq_getsockopt(server->requests, ZMQ_FD, &server->requests_fd, &size);
     CN_TRY(bind_socket(server->state, endpoint, server->state_endpoint, err));
     return bind_requests(server, endpoint, err);
 }
@@ -237,6 +242,7 @@ static cn_status take_frame(cn_server *server, cn_error *err)
     cn_safety_measure(server->safety, &frame->state, server->info.plant.control_period_s);
     frame->sequence++;
     frame->applied = gate->applied;
+    frame->taken_ns = gate->taken_ns;
     frame->mode = cn_gate_mode(gate, cn_clock_now());
     frame->commands_applied = gate->commands_applied;
     frame->commands_refused = gate->commands_refused;
@@ -244,16 +250,31 @@ static cn_status take_frame(cn_server *server, cn_error *err)
     frame->deadline_misses = server->deadline_misses;
     memcpy(frame->refused, gate->refused, sizeof frame->refused);
     memcpy(frame->last_refusal, gate->last_refusal, sizeof frame->last_refusal);
+    frame->leases_lapsed = gate->leases_lapsed;
+    memcpy(frame->last_lapsed, gate->last_lapsed, sizeof frame->last_lapsed);
+    memcpy(frame->holder, gate->holder, sizeof frame->holder);
+    if (gate->lease == 0 || gate->lapsed)
+        frame->holder[0] = '\0';
     return CN_OK;
 }
 
 /* Nobody waits for a slow subscriber: what its queue cannot hold is lost to it. */
 static void publish_frame(cn_server *server)
 {
-    cn_gate_published(&server->gate, server->frame.sequence, cn_clock_now());
+    server->frame.published_ns = cn_clock_now();
+    cn_gate_published(&server->gate, server->frame.sequence, server->frame.published_ns);
     const size_t size = cn_wire_pack_frame(&server->frame, &server->info.plant, server->out);
     zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
     cn_recorder_frame(&server->recorder, server->frame.sequence, server->out, size);
+}
+
+static cn_durations durations_of(const cn_histogram *h)
+{
+    return (cn_durations){
+        .p50 = cn_histogram_quantile(h, 0.5),
+        .p99 = cn_histogram_quantile(h, 0.99),
+        .max = h->max,
+    };
 }
 
 /* Several times a second, and to every new subscriber at once; the frames' statistics of the servo
@@ -271,11 +292,8 @@ static void publish_info(cn_server *server)
     if (!due)
         return;
     server->info_due_ns = now + INFO_PERIOD_NS;
-    server->frame.period = (cn_durations){
-        .p50 = cn_histogram_quantile(&server->period, 0.5),
-        .p99 = cn_histogram_quantile(&server->period, 0.99),
-        .max = server->period.max,
-    };
+    server->frame.period = durations_of(&server->period);
+    server->frame.command_age = durations_of(&server->gate.command_age);
     const size_t size = cn_wire_pack_info(&server->info, server->out);
     zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
 }
@@ -506,17 +524,47 @@ static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *er
     return CN_OK;
 }
 
-/* Sleeps until the next tick is due. One that is late is counted, and periods that have gone by are
+/* Waits until something happens to the request socket: a request, say. @return false: it is time */
+static bool wait_request(const cn_server *server, int64_t until_ns)
+{
+    const int fd = server->requests_fd;
+    const int64_t left_ns = until_ns - cn_clock_now();
+    if (left_ns <= 0 || fd < 0 || fd >= FD_SETSIZE)
+        return false;
+    const struct timespec left = {.tv_sec = left_ns / CN_NS_PER_S,
+                                  .tv_nsec = left_ns % CN_NS_PER_S};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    return pselect(fd + 1, &set, NULL, NULL, &left, NULL) > 0;
+}
+
+/* Takes requests as they come until it is time for the next tick, so that none waits in the queue
+ * for it: when a command was taken is then when it came, and the latencies that are reckoned from
+ * it are those of the network. The socket's descriptor tells only what is new, so it is waited for
+ * when there is no request left. */
+static cn_status take_requests(cn_server *server, int64_t deadline_ns, cn_error *err)
+{
+    const int64_t until_ns = deadline_ns - TICK_MARGIN_NS;
+    for (int i = 0; i < REQUESTS_A_TICK && cn_clock_now() < until_ns; i++) {
+        bool any;
+        CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
+        if (!any && !wait_request(server, until_ns))
+            break;
+    }
+    return CN_OK;
+}
+
+/* When the next tick is due. One that is late is counted, and periods that have gone by are
  * skipped, not caught up with: a burst of commands would be worse than a pause.
- * @return servo periods from the tick before to this one, 1 or more */
-static uint64_t sleep_to_next(cn_server *server, int64_t *deadline)
+ * @return servo periods from this tick to the next, 1 or more */
+static uint64_t next_tick(cn_server *server, int64_t *deadline)
 {
     *deadline += server->servo_period_ns;
     const int64_t late = cn_clock_now() - *deadline;
     const int64_t skipped = late > 0 ? late / server->servo_period_ns + 1 : 0;
     server->deadline_misses += skipped > 0;
     *deadline += skipped * server->servo_period_ns;
-    cn_clock_sleep_until(*deadline);
     return 1 + (uint64_t)skipped;
 }
 
@@ -530,7 +578,10 @@ static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_er
     uint64_t tick = 0, frames = 1;
     while (status == CN_OK && !atomic_load(stop)) {
         status = real_time_tick(server, frames, err);
-        const uint64_t next = tick + sleep_to_next(server, &deadline);
+        const uint64_t next = tick + next_tick(server, &deadline);
+        if (status == CN_OK)
+            status = take_requests(server, deadline, err);
+        cn_clock_sleep_until(deadline);
         frames = next / ticks_per_frame - tick / ticks_per_frame;
         tick = next;
     }
@@ -540,7 +591,8 @@ static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_er
     cn_status braked = CN_OK;
     for (int i = 0; braked == CN_OK && i < braking; i++) {
         braked = servo_tick(server, NULL, status == CN_OK ? err : NULL);
-        sleep_to_next(server, &deadline);
+        next_tick(server, &deadline);
+        cn_clock_sleep_until(deadline);
     }
     return status == CN_OK ? braked : status;
 }
@@ -561,8 +613,11 @@ cn_server_stats cn_server_statistics(cn_server *server)
         .commands_refused = gate->commands_refused,
         .deadline_misses = server->deadline_misses,
         .watchdog_stops = gate->watchdog_stops,
+        .leases_lapsed = gate->leases_lapsed,
         .period = server->period,
+        .command_age = gate->command_age,
     };
+    memcpy(stats.last_lapsed, gate->last_lapsed, sizeof stats.last_lapsed);
     memcpy(stats.refused, gate->refused, sizeof stats.refused);
     memcpy(stats.last_refusal, gate->last_refusal, sizeof stats.last_refusal);
     if (server->authenticator)

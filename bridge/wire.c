@@ -178,6 +178,12 @@ static void fill_server(const cn_wire_frame *frame, pb_server *m)
     m->period_p50_ns = frame->period.p50;
     m->period_p99_ns = frame->period.p99;
     m->period_max_ns = frame->period.max;
+    m->holder = (char *)frame->holder;
+    m->leases_lapsed = frame->leases_lapsed;
+    m->last_lapsed = (char *)frame->last_lapsed;
+    m->command_age_p50_ns = frame->command_age.p50;
+    m->command_age_p99_ns = frame->command_age.p99;
+    m->command_age_max_ns = frame->command_age.max;
 }
 
 static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, frame_message *m)
@@ -208,6 +214,8 @@ static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, f
     fill_refusals(frame, m);
     m->frame.server = &m->server;
     m->frame.resets = frame->resets;
+    m->frame.published_ns = frame->published_ns;
+    m->frame.taken_ns = frame->taken_ns;
 }
 
 size_t cn_wire_pack_request(const cn_wire_request *request, uint8_t *out)
@@ -489,6 +497,11 @@ static void read_server(const pb_server *m, cn_wire_frame *out)
     out->watchdog_stops = m->watchdog_stops;
     copy_text(m->last_refusal, out->last_refusal, sizeof out->last_refusal);
     out->period = (cn_durations){m->period_p50_ns, m->period_p99_ns, m->period_max_ns};
+    copy_text(m->holder, out->holder, sizeof out->holder);
+    out->leases_lapsed = m->leases_lapsed;
+    copy_text(m->last_lapsed, out->last_lapsed, sizeof out->last_lapsed);
+    out->command_age =
+        (cn_durations){m->command_age_p50_ns, m->command_age_p99_ns, m->command_age_max_ns};
     for (size_t i = 0; i < m->n_refusals; i++) {
         const unsigned reason = (unsigned)m->refusals[i]->reason;
         if (reason > CN_REFUSAL_NONE && reason < CN_REFUSALS) /* others are of a newer robot */
@@ -499,7 +512,12 @@ static void read_server(const pb_server *m, cn_wire_frame *out)
 static cn_status read_frame(const pb_frame *m, const cn_plant_info *plant, cn_wire_frame *out,
                             cn_error *err)
 {
-    *out = (cn_wire_frame){.sequence = m->sequence, .resets = m->resets};
+    *out = (cn_wire_frame){
+        .sequence = m->sequence,
+        .resets = m->resets,
+        .published_ns = m->published_ns,
+        .taken_ns = m->taken_ns,
+    };
     cn_arm_state *state = &out->state;
     state->time_s = (double)m->robot_time_ns * 1e-9;
     state->joints = plant->joints;

@@ -98,12 +98,17 @@ typedef struct cn_wire_frame {
     uint64_t sequence;
     uint64_t resets;
     cn_arm_state state;
-    cn_wire_command applied; /* sequence 0: none yet */
+    int64_t published_ns, taken_ns; /* this frame; `applied`: the server's CLOCK_MONOTONIC */
+    cn_wire_command applied;        /* sequence 0: none yet */
     cn_wire_mode mode;
     uint64_t commands_applied, commands_refused, deadline_misses, watchdog_stops;
     uint64_t refused[CN_REFUSALS]; /* commands_refused by reason */
     char last_refusal[CN_WIRE_TEXT];
-    cn_durations period; /* servo period to servo period; zeros: not measured */
+    char holder[CN_WIRE_TEXT];      /* of the lease; empty: nobody */
+    uint64_t leases_lapsed;         /* by silence, */
+    char last_lapsed[CN_WIRE_TEXT]; /* and whose it was */
+    cn_durations period;            /* servo period to servo period; zeros: not measured */
+    cn_durations command_age;       /* frame published to its command taken; likewise */
 } cn_wire_frame;
 
 typedef struct cn_wire_reply {

@@ -59,6 +59,36 @@ static json_t *durations_to_json(const cn_histogram *h)
                      (double)cn_histogram_quantile(h, 0.999) / 1e3, "max", (double)h->max / 1e3);
 }
 
+/* How well the two one-way latencies are known, which hang on the robot's clock. */
+static void print_clock(const cn_control_report *r)
+{
+    const cn_clocks_estimate *c = &r->clock;
+    const uint64_t latencies = r->to_robot.count + r->from_robot.count + r->negative;
+    if (!c->known)
+        return;
+    printf("the robot's clock is %.1f us %s ours, known to +- %.1f us",
+           fabs((double)c->offset_ns) / 1e3, c->offset_ns < 0 ? "behind" : "ahead of",
+           (double)c->uncertainty_ns / 1e3);
+    if (!isnan(c->drift_ppm))
+        printf(", drifting by %.2f +- %.0f ppm", c->drift_ppm, c->drift_uncertainty_ppm);
+    if (c->jumps > 0)
+        printf("; it jumped %" PRIu64 " times", c->jumps);
+    if (r->negative > 0)
+        printf("; %" PRIu64 " of %" PRIu64 " latencies came out negative and are left out",
+               r->negative, latencies);
+    printf("\n");
+}
+
+static json_t *clock_to_json(const cn_clocks_estimate *c)
+{
+    if (!c->known)
+        return json_null();
+    return json_pack("{s:f, s:f, s:o, s:I, s:I}", "offset_us", (double)c->offset_ns / 1e3,
+                     "uncertainty_us", (double)c->uncertainty_ns / 1e3, "drift_ppm",
+                     isnan(c->drift_ppm) ? json_null() : json_real(c->drift_ppm), "jumps",
+                     (json_int_t)c->jumps, "round_trips", (json_int_t)c->samples);
+}
+
 static void report(const control_options *o, const cn_control_report *r, uint64_t dropped)
 {
     cli_progress_end();
@@ -69,23 +99,29 @@ static void report(const control_options *o, const cn_control_report *r, uint64_
     printf("  %-22s %9s %9s %9s %9s\n", "microseconds, to 3 %", "p50", "p99", "p99.9", "max");
     print_durations("frame to command", &r->latency);
     print_durations("command to command", &r->period);
+    print_durations("command to robot", &r->to_robot);
+    print_durations("robot to us", &r->from_robot);
     if (r->servo.max > 0)
         printf("  %-22s %9.1f %9.1f %9s %9.1f\n", "the robot's servo", (double)r->servo.p50 / 1e3,
                (double)r->servo.p99 / 1e3, "", (double)r->servo.max / 1e3);
+    print_clock(r);
     cli_refusals_print("the robot ", r->refused);
     if (o->log)
         printf("log     %s%s\n", o->log,
                dropped ? " (messages were dropped: the disk is too slow)" : "");
     if (o->json)
         cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:{s:f, s:f, s:f}, s:o, s:I, s:s}", "ticks",
-            (json_int_t)r->ticks, "deadline_misses", (json_int_t)r->deadline_misses, "stale_frames",
-            (json_int_t)r->stale_frames, "goals", (json_int_t)r->goals, "successes",
+            "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:{s:f, s:f, s:f}, s:o, s:o, s:o, s:o, s:I, s:I, "
+            "s:s}",
+            "ticks", (json_int_t)r->ticks, "deadline_misses", (json_int_t)r->deadline_misses,
+            "stale_frames", (json_int_t)r->stale_frames, "goals", (json_int_t)r->goals, "successes",
             (json_int_t)r->successes, "latency_us", durations_to_json(&r->latency), "period_us",
             durations_to_json(&r->period), "servo_period_us", "p50", (double)r->servo.p50 / 1e3,
             "p99", (double)r->servo.p99 / 1e3, "max", (double)r->servo.max / 1e3, "refusals",
-            cli_refusals_json(r->refused), "log_dropped", (json_int_t)dropped, "stopped_by",
-            cn_control_end_words(r->end)));
+            cli_refusals_json(r->refused), "latency_to_robot_us", durations_to_json(&r->to_robot),
+            "latency_from_robot_us", durations_to_json(&r->from_robot), "clock",
+            clock_to_json(&r->clock), "negative_latencies", (json_int_t)r->negative, "log_dropped",
+            (json_int_t)dropped, "stopped_by", cn_control_end_words(r->end)));
 }
 
 static cn_status open_log(const control_options *o, cn_policy *policy, const cli_place *place,

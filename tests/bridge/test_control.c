@@ -95,6 +95,17 @@ static void test_control_reports_what_it_did(void)
     CU_ASSERT_TRUE(report->ticks + report->deadline_misses <=
                    1 + stats.frames + report->stale_frames);
     CU_ASSERT_EQUAL(stats.commands_refused, 0);
+    CU_ASSERT_EQUAL(stats.command_age.count, report->ticks);
+    for (int i = 0; i < CN_REFUSALS; i++)
+        CU_ASSERT_EQUAL(report->refused[i], 0);
+    /* Robot and controller are one machine here: the clocks are the same, and that is found. */
+    const cn_clocks_estimate *clock = &report->clock;
+    CU_ASSERT_TRUE(clock->known);
+    CU_ASSERT_EQUAL(clock->jumps, 0);
+    CU_ASSERT_TRUE(clock->samples > report->ticks / 2 && clock->samples <= report->ticks);
+    CU_ASSERT_TRUE(llabs(clock->offset_ns) <= clock->uncertainty_ns);
+    CU_ASSERT_EQUAL(report->to_robot.count + report->from_robot.count + report->negative,
+                    2 * clock->samples);
     /* The servo's periods, as the robot measured and told them, are no shorter than they should be,
      * less a histogram's bin. */
     CU_ASSERT_TRUE(stats.period.count > 0);

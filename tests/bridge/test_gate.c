@@ -194,6 +194,59 @@ static void test_gate_numbers_begin_anew_with_a_lease(void)
     teardown(&f);
 }
 
+/* Noticed by whoever looks first: the servo, the next who wants it, or the holder come back. */
+static void test_gate_names_who_lost_the_lease_by_silence(void)
+{
+    for (int who = 0; who < 3; who++) {
+        fixture f;
+        setup(&f); /* the lease lasts 10 s */
+        CU_ASSERT_TRUE(holds(&f, 9999));
+        CN_ASSERT_FAILS(CN_ERR_REFUSED, "'tester' holds the lease, for 0.0 s more",
+                        cn_gate_acquire(&f.gate, 0, "next", 1, 9999 * MS, &f.reason, &err));
+        CU_ASSERT_EQUAL(f.reason, CN_REFUSAL_FOREIGN_LEASE);
+        CU_ASSERT_EQUAL(f.gate.leases_lapsed, 0);
+        if (who == 0)
+            CU_ASSERT_TRUE(holds(&f, 10000));
+        if (who == 1)
+            CN_ASSERT_OK(cn_gate_acquire(&f.gate, 0, "next", 0, 10000 * MS, &f.reason, &err));
+        if (who == 2)
+            CN_ASSERT_OK(cn_gate_show(&f.gate, f.gate.lease, 10000 * MS, &f.reason, &err));
+        CU_ASSERT_EQUAL(f.gate.leases_lapsed, 1);
+        CU_ASSERT_STRING_EQUAL(f.gate.last_lapsed, "tester");
+        CU_ASSERT_EQUAL(f.gate.lapsed, who == 0);
+        CU_ASSERT_TRUE(holds(&f, 10050));
+        CU_ASSERT_EQUAL(f.gate.leases_lapsed, 1); /* once */
+        teardown(&f);
+    }
+}
+
+static void test_gate_lease_that_is_given_back_is_not_lost(void)
+{
+    fixture f;
+    setup(&f);
+    CN_ASSERT_OK(cn_gate_release(&f.gate, f.gate.lease, 1 * MS, &f.reason, &err));
+    CU_ASSERT_TRUE(holds(&f, 60000));
+    CU_ASSERT_EQUAL(f.gate.leases_lapsed, 0);
+    teardown(&f);
+}
+
+static void test_gate_measures_the_age_of_commands(void)
+{
+    fixture f;
+    setup(&f);
+    const cn_wire_command first = a_command(1, 10, 100), second = a_command(2, 10, 100),
+                          of_none = a_command(3, 0, 100), late = a_command(4, 10, 100);
+    CN_ASSERT_OK(give(&f, &first, true, 201));
+    CU_ASSERT_EQUAL(f.gate.taken_ns, 201 * MS);
+    CN_ASSERT_OK(give(&f, &second, true, 240));
+    CN_ASSERT_OK(give(&f, &of_none, true, 250));
+    refused(&f, &late, 900, CN_REFUSAL_STALE, "700.0 ms old");
+    CU_ASSERT_EQUAL(f.gate.taken_ns, 250 * MS);
+    CU_ASSERT_EQUAL(f.gate.command_age.count, 2);
+    CU_ASSERT_EQUAL(f.gate.command_age.max, 40 * MS);
+    teardown(&f);
+}
+
 /* ---- Frames ---- */
 
 static void test_gate_refuses_frames_that_never_were(void)
@@ -323,7 +376,10 @@ CN_TEST_MAIN("bridge.gate", T(test_gate_command_ends_by_the_age_of_its_frame),
              T(test_gate_command_that_answers_nothing_counts_from_its_arrival),
              T(test_gate_tells_repeated_from_reordered),
              T(test_gate_numbers_begin_anew_with_a_lease),
-             T(test_gate_refuses_frames_that_never_were), T(test_gate_forgets_frames_of_long_ago),
+             T(test_gate_names_who_lost_the_lease_by_silence),
+             T(test_gate_lease_that_is_given_back_is_not_lost),
+             T(test_gate_measures_the_age_of_commands), T(test_gate_refuses_frames_that_never_were),
+             T(test_gate_forgets_frames_of_long_ago),
              T(test_gate_refuses_answers_from_before_a_reset), T(test_gate_lockstep_knows_no_age),
              T(test_gate_names_what_is_wrong_with_a_command),
              T(test_gate_estop_holds_whatever_comes), T(test_gate_refusals_have_names_and_words))

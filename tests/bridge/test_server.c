@@ -311,9 +311,15 @@ static void test_server_lease_runs_out_only_in_silence(void)
     ASSERT_SAYS("holds the lease", client_acquire(&b, "second:2", 150 * MS));
     pause_ms(200);
     ASSERT_DONE(client_reset(&a, true)); /* run out, but nobody wanted it */
+    CU_ASSERT_STRING_EQUAL(a.frame.holder, "first:1");
+    CU_ASSERT_EQUAL(a.frame.leases_lapsed, 1);
     pause_ms(200);
     ASSERT_DONE(client_acquire(&b, "second:2", 1000 * MS));
     ASSERT_SAYS("a foreign lease: 'second:2' holds it", client_reset(&a, true));
+    ASSERT_DONE(client_reset(&b, true));
+    CU_ASSERT_STRING_EQUAL(b.frame.holder, "second:2");
+    CU_ASSERT_EQUAL(b.frame.leases_lapsed, 2);
+    CU_ASSERT_STRING_EQUAL(b.frame.last_lapsed, "first:1");
     client_close(&a);
     client_close(&b);
     robot_end(&r);
@@ -360,6 +366,66 @@ static void test_server_watchdog_stops_smoothly_and_newer_command_resumes(void)
     CU_ASSERT_EQUAL(stats.commands_applied, 2);
     CU_ASSERT_EQUAL(r.arm.broken, 0);
     robot_free(&r);
+}
+
+/* What the network kept for too long: the arm does not stir. The frame is the first of the session,
+ * of when the server began. */
+static void test_server_refuses_a_command_that_was_delayed(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    ASSERT_DONE(client_reset(&c, true));
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.2);
+    command.command.answers_frame = c.frame.sequence;
+    command.command.valid_for_ns = 100 * MS;
+    pause_ms(110);
+    ASSERT_SAYS("a stale command: it answers frame", client_ask(&c, command));
+    CU_ASSERT_EQUAL(c.reply.refusal, CN_REFUSAL_STALE);
+    command.command.answers_frame += 1000000;
+    ASSERT_SAYS("the last one published is", client_ask(&c, command));
+    robot_wait(&r, 20);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    ASSERT_DONE(client_reset(&c, true));
+    CU_ASSERT_EQUAL(c.frame.refused[CN_REFUSAL_STALE], 1);
+    CU_ASSERT_EQUAL(c.frame.refused[CN_REFUSAL_UNKNOWN_FRAME], 1);
+    CU_ASSERT_EQUAL(c.frame.applied.sequence, 0);
+    client_close(&c);
+    robot_end(&r);
+}
+
+/* Frames and commands are stamped by one clock, in the order in which they happen. */
+static void test_server_stamps_frames_and_commands(void)
+{
+    robot r;
+    client c;
+    const int64_t begun = cn_clock_now(); /* here it is the server's clock as well */
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    ASSERT_DONE(client_reset(&c, true));
+    const int64_t published = c.frame.published_ns;
+    CU_ASSERT_TRUE(published > begun && published < cn_clock_now());
+    CU_ASSERT_EQUAL(c.frame.taken_ns, 0);
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.2);
+    command.command.answers_frame = c.frame.sequence;
+    command.command.valid_for_ns = 5000 * MS;
+    const int64_t sent = cn_clock_now();
+    client_send(&c, command);
+    ASSERT_DONE(client_reset(&c, true));
+    CU_ASSERT_EQUAL(c.frame.applied.sequence, 1);
+    CU_ASSERT_TRUE(c.frame.taken_ns > sent);
+    CU_ASSERT_TRUE(c.frame.published_ns > c.frame.taken_ns);
+    CU_ASSERT_TRUE(c.frame.published_ns < cn_clock_now());
+    const int64_t age = c.frame.taken_ns - published;
+    robot_wait(&r, 200); /* the quantiles are made five times a second */
+    ASSERT_DONE(client_reset(&c, true));
+    CU_ASSERT_EQUAL(c.frame.command_age.max, age);
+    CU_ASSERT_TRUE(c.frame.command_age.p50 > 0 && c.frame.command_age.p50 <= age);
+    client_close(&c);
+    robot_end(&r);
 }
 
 static void test_server_refuses_what_would_disarm_the_watchdog(void)
@@ -715,6 +781,8 @@ CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_
              T(test_server_survives_a_storm_of_damaged_requests),
              T(test_server_gives_the_lease_to_one), T(test_server_lease_runs_out_only_in_silence),
              T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
+             T(test_server_refuses_a_command_that_was_delayed),
+             T(test_server_stamps_frames_and_commands),
              T(test_server_refuses_what_would_disarm_the_watchdog),
              T(test_server_estop_is_latched_until_a_whole_reset),
              T(test_server_reset_of_an_arm_in_real_time_breaks_no_limit),

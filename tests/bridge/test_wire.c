@@ -22,6 +22,8 @@ static cn_wire_frame some_frame(void)
     return (cn_wire_frame){
         .sequence = UINT64_MAX,
         .resets = 3,
+        .published_ns = 1000000007,
+        .taken_ns = 1000000005,
         .state =
             {
                 .time_s = 1.25,
@@ -46,7 +48,11 @@ static cn_wire_frame some_frame(void)
         .deadline_misses = 3,
         .watchdog_stops = 4,
         .last_refusal = "because",
+        .holder = "host:1",
+        .leases_lapsed = 5,
+        .last_lapsed = "host:2",
         .period = {2000000, 2100000, 2500000},
+        .command_age = {300000, 400000, 500000},
     };
 }
 
@@ -99,6 +105,14 @@ static void test_wire_frame_there_and_back(void)
     CU_ASSERT_EQUAL(r.frame.period.p50, 2000000);
     CU_ASSERT_EQUAL(r.frame.period.p99, 2100000);
     CU_ASSERT_EQUAL(r.frame.period.max, 2500000);
+    CU_ASSERT_EQUAL(r.frame.command_age.p50, 300000);
+    CU_ASSERT_EQUAL(r.frame.command_age.p99, 400000);
+    CU_ASSERT_EQUAL(r.frame.command_age.max, 500000);
+    CU_ASSERT_EQUAL(r.frame.published_ns, 1000000007);
+    CU_ASSERT_EQUAL(r.frame.taken_ns, 1000000005);
+    CU_ASSERT_STRING_EQUAL(r.frame.holder, "host:1");
+    CU_ASSERT_STRING_EQUAL(r.frame.last_lapsed, "host:2");
+    CU_ASSERT_EQUAL(r.frame.leases_lapsed, 5);
     CU_ASSERT_EQUAL(r.packed_size, size - 3); /* all but tag and a length of two bytes */
 
     const cn_wire_reply reply = {.id = 300, .mode = CN_WIRE_ACTIVE, .refusal = CN_REFUSAL_ESTOPPED};
