@@ -368,8 +368,7 @@ static void test_server_watchdog_stops_smoothly_and_newer_command_resumes(void)
     robot_free(&r);
 }
 
-/* What the network kept for too long: the arm does not stir. The frame is the first of the session,
- * of when the server began. */
+/* What the network kept for too long: the arm does not stir. */
 static void test_server_refuses_a_command_that_was_delayed(void)
 {
     robot r;
@@ -641,6 +640,31 @@ static void test_server_counts_late_ticks_and_skips_them(void)
     robot_free(&r);
 }
 
+/* A servo of one tick a second answers between two of them: a request does not wait for the next.
+ */
+static void test_server_takes_requests_between_ticks(void)
+{
+    robot r;
+    client c;
+    char endpoint[64];
+    bool between = false;
+    robot_path(endpoint, sizeof endpoint);
+    memset(&r, 0, sizeof r);
+    r.arm = fake_arm_make(1);
+    r.arm.plant.info.servo_rate_hz = 1;
+    robot_serve(&r, &(cn_server_config){.endpoint = endpoint});
+    client_open(&c, &r);
+    for (int i = 0; i < 10 && !between; i++) { /* now and then a tick comes between */
+        const uint64_t before = atomic_load(&r.arm.commands);
+        ASSERT_DONE(client_info(&c));
+        pause_ms(50); /* a tick that gave the answer has moved the arm by then */
+        between = atomic_load(&r.arm.commands) == before;
+    }
+    CU_ASSERT_TRUE(between);
+    client_close(&c);
+    robot_end(&r);
+}
+
 static void test_server_tells_the_asker_and_ends_when_the_plant_fails(void)
 {
     robot r;
@@ -792,6 +816,7 @@ CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_
              T(test_server_stops_the_arm_when_its_sensors_break),
              T(test_server_stops_the_arm_when_a_joint_reads_no_number),
              T(test_server_counts_late_ticks_and_skips_them),
+             T(test_server_takes_requests_between_ticks),
              T(test_server_tells_the_asker_and_ends_when_the_plant_fails),
              T(test_server_refuses_bad_endpoints), T(test_server_refuses_bad_plants),
              T(test_server_path_is_protected), T(test_server_stale_socket_is_replaced),
