@@ -90,8 +90,13 @@ static void note_robot(loop *l)
 {
     note_exchange(l);
     l->report->servo = l->frame.period;
-    for (int i = 0; i < CN_REFUSALS; i++)
+    uint64_t refused = 0;
+    for (int i = 0; i < CN_REFUSALS; i++) {
         l->report->refused[i] = l->frame.refused[i] - l->refused[i];
+        refused += l->report->refused[i];
+    }
+    if (refused > 0)
+        memcpy(l->report->last_refusal, l->frame.last_refusal, sizeof l->report->last_refusal);
 }
 
 static void log_frame(const loop *l)

@@ -51,6 +51,7 @@ typedef struct cn_control_report {
     cn_clocks_estimate clock;  /* the robot's, at the end */
     uint64_t refused[CN_REFUSALS]; /* what the robot refused meanwhile, by reason */
     cn_control_end end;
+    char last_refusal[128]; /* the robot's words; "" when it refused nothing */
 } cn_control_report;
 
 /* @return CN_OK however the loop ended in order (see report->end); otherwise why it could not run.

@@ -25,7 +25,8 @@
 #define SERVO_RATE_MAX_HZ 1e5             /* beyond it the clock has no period to sleep */
 
 enum {
-    REQUESTS_A_TICK = 64, /* a flood of them, or of subscriptions, must not hold up the servo */
+    REQUESTS_A_TICK = 64, /* between ticks, and of subscriptions: a flood must end somewhere */
+    REQUESTS_AT_TICK = 8, /* those that came last of all: a flood must not hold up the servo */
     IDENTITY_MAX = 255,   /* bytes of a ROUTER identity */
     ZMQ_MESSAGE_MAX = 64 * 1024, /* bytes; libzmq closes the connection of whoever sends more */
     ARENA_BYTES = 64 * 1024,     /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
@@ -512,7 +513,7 @@ static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *er
     if (server->tick_ns > 0)
         cn_histogram_record(&server->period, now - server->tick_ns);
     server->tick_ns = now;
-    for (int i = 0; i < REQUESTS_A_TICK && any; i++)
+    for (int i = 0; i < REQUESTS_AT_TICK && any; i++)
         CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
     CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
     if (frames > 0) {

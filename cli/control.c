@@ -148,14 +148,14 @@ static cn_status open_log(const control_options *o, cn_policy *policy, const cli
 }
 
 /* An end that is not ours is a failure of its own kind. */
-static cn_status judge(const control_options *o, cn_control_end end, cn_error *err)
+static cn_status judge(const control_options *o, const cn_control_report *r, cn_error *err)
 {
+    const cn_control_end end = r->end;
     CN_FAIL_IF(end == CN_CONTROL_ROBOT_LOST, CN_ERR_SAFETY, err,
                "the robot at %s fell silent; is it still running?", o->robot.endpoint);
     CN_FAIL_IF(end == CN_CONTROL_ROBOT_HELD, CN_ERR_SAFETY, err,
-               "the robot at %s holds and follows no command: an emergency stop, or another "
-               "controller",
-               o->robot.endpoint);
+               "the robot at %s holds and follows no command: %s", o->robot.endpoint,
+               r->last_refusal[0] ? r->last_refusal : "an emergency stop, or another controller");
     return CN_OK;
 }
 
@@ -199,7 +199,7 @@ static cn_status control(const control_options *o, cn_error *err)
     if (log)
         CN_TRY_CLEANUP(cn_log_finish(&log, err));
     report(o, r, dropped);
-    status = judge(o, r->end, err);
+    status = judge(o, r, err);
 cleanup:
     if (log)
         discard_log(&log, o->log, r->ticks);

@@ -115,6 +115,11 @@ def test_control_logs_what_replay_can_use():
     assert 0 < report["ticks"] <= PERIODS + 2 + report["goals"], report
     assert report["ticks"] + report["deadline_misses"] >= PERIODS - 1, report
     assert 0 < report["latency_us"]["p50"] <= report["latency_us"]["max"], report
+    clock = report["clock"]  # the same for both processes, as is found within what is known
+    assert clock["jumps"] == 0 and 0 < clock["round_trips"] <= report["ticks"], report
+    assert abs(clock["offset_us"]) <= clock["uncertainty_us"], report
+    assert 0 < report["latency_to_robot_us"]["p50"] <= report["latency_to_robot_us"]["max"], report
+    assert 0 < report["latency_from_robot_us"]["p50"], report
     assert 1000 < report["servo_period_us"]["p50"] <= report["servo_period_us"]["max"], report
     assert report["log_dropped"] == 0 and report["goals"] >= 1
     counts = logged_messages("log.mcap")
