@@ -7,14 +7,16 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bridge/pictures.h"
 #include "bridge/wire.h"
 #include "proto/descriptor.h"
 #include "proto/foxglove.pb-c.h"
 #include "proto/log.pb-c.h"
 #include "proto/robot.pb-c.h"
 
-#define ARENA_BYTES ((size_t)1 << 20)  /* the most that one message may take unpacked */
-#define PACK_BYTES  ((size_t)32 << 10) /* the largest message of Foxglove's */
+#define ARENA_BYTES                                                                                \
+    ((size_t)8 << 20) /* the most that one message may take unpacked, pictures too */
+#define PACK_BYTES ((size_t)32 << 10) /* the largest message that we pack */
 
 /* X(name, topic, message) */
 #define CHANNEL_TABLE(X)                                                                           \
@@ -33,6 +35,7 @@ struct cn_foxglove {
     uint16_t channel[CHANNELS]; /* the file's numbers */
     int joints;
     char joint[CN_MAX_JOINTS][CN_NAME];
+    cn_pictures *pictures;
     cn_arena *arena;
     uint8_t *pack; /* [PACK_BYTES] */
 };
@@ -127,24 +130,62 @@ static cn_status put_event(cn_foxglove *f, origin *from, const Colonnade__V1__Ev
     return put(f, LOG, from, &m.base, err);
 }
 
+/* *all: each of them could be written. */
+static cn_status put_pictures(cn_foxglove *f, const origin *from,
+                              const Colonnade__V1__SensorFrame *frame, bool *all, cn_error *err)
+{
+    *all = true;
+    for (size_t i = 0; i < frame->n_images; i++) {
+        const Colonnade__V1__Image *const image = frame->images[i];
+        const cn_picture picture = {
+            .camera = image->name,
+            .width = image->width,
+            .height = image->height,
+            .rgb = image->rgb.data,
+            .size = image->rgb.len,
+        };
+        bool written;
+        CN_TRY(
+            cn_pictures_put(f->pictures, from->sequence, from->log_time, &picture, &written, err));
+        *all = *all && written;
+    }
+    return CN_OK;
+}
+
+static cn_status add_frame(cn_foxglove *f, origin *from, Colonnade__V1__SensorFrame *frame,
+                           const void **packed, size_t *size, cn_error *err)
+{
+    bool all;
+    CN_TRY(put_joints(f, from, frame, err));
+    CN_TRY(put_points(f, from, frame, err));
+    CN_TRY(put_pictures(f, from, frame, &all, err));
+    if (frame->n_images == 0 || !all)
+        return CN_OK;
+    frame->n_images = 0;
+    const size_t left = colonnade__v1__sensor_frame__get_packed_size(frame);
+    if (left > PACK_BYTES)
+        return CN_OK;
+    colonnade__v1__sensor_frame__pack(frame, f->pack);
+    *packed = f->pack;
+    *size = left;
+    return CN_OK;
+}
+
 cn_status cn_foxglove_add(cn_foxglove *f, cn_log_channel channel, uint32_t sequence,
-                          uint64_t log_time, const void *packed, size_t size, cn_error *err)
+                          uint64_t log_time, const void **packed, size_t *size, cn_error *err)
 {
     origin from = {sequence, log_time, GOOGLE__PROTOBUF__TIMESTAMP__INIT};
     from.timestamp.seconds = (int64_t)(log_time / (uint64_t)CN_NS_PER_S);
     from.timestamp.nanos = (int32_t)(log_time % (uint64_t)CN_NS_PER_S);
     ProtobufCAllocator *const memory = cn_arena_reset(f->arena);
     if (channel == CN_LOG_SENSORS) {
-        const Colonnade__V1__SensorFrame *const frame =
-            colonnade__v1__sensor_frame__unpack(memory, size, packed);
-        if (!frame)
-            return CN_OK;
-        CN_TRY(put_joints(f, &from, frame, err));
-        return put_points(f, &from, frame, err);
+        Colonnade__V1__SensorFrame *const frame =
+            colonnade__v1__sensor_frame__unpack(memory, *size, *packed);
+        return frame ? add_frame(f, &from, frame, packed, size, err) : CN_OK;
     }
     if (channel == CN_LOG_EVENTS) {
         const Colonnade__V1__Event *const event =
-            colonnade__v1__event__unpack(memory, size, packed);
+            colonnade__v1__event__unpack(memory, *size, *packed);
         return event ? put_event(f, &from, event, err) : CN_OK;
     }
     return CN_OK;
@@ -186,6 +227,7 @@ cn_status cn_foxglove_create(cn_mcap_writer *file, const cn_log_about *about, cn
     if (!f->pack)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for what Foxglove is shown");
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &f->arena, err));
+    CN_TRY_CLEANUP(cn_pictures_create(file, &f->pictures, err));
     CN_TRY_CLEANUP(put_channels(f, err));
     *out = f;
     f = NULL;
@@ -199,6 +241,7 @@ void cn_foxglove_destroy(cn_foxglove **foxglove)
     cn_foxglove *const f = *foxglove;
     if (!f)
         return;
+    cn_pictures_destroy(&f->pictures);
     cn_arena_destroy(&f->arena);
     free(f->pack);
     free(f);

@@ -24,9 +24,12 @@ cn_status cn_foxglove_create(cn_mcap_writer *file, const cn_log_about *about, cn
                              cn_error *err);
 void cn_foxglove_destroy(cn_foxglove **foxglove);
 
-/* Writes what there is to be shown of a packed message of the log. One that does not decode, or has
- * another number of joints, shows nothing. @return what cn_mcap_message returns. */
+/* Writes what there is to be shown of a packed message of the log, before the message itself. One
+ * that does not decode, or has another number of joints, shows nothing.
+ * @param packed, size  in: the message. Out: what of it is still to be logged: a frame whose
+ * pictures were written comes back without them; valid until the next call
+ * @return what cn_mcap_message returns; CN_ERR_MEMORY. */
 cn_status cn_foxglove_add(cn_foxglove *foxglove, cn_log_channel channel, uint32_t sequence,
-                          uint64_t log_time, const void *packed, size_t size, cn_error *err);
+                          uint64_t log_time, const void **packed, size_t *size, cn_error *err);
 
 #endif

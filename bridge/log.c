@@ -145,13 +145,15 @@ uint64_t cn_log_dropped(const cn_log *log)
 
 /* ---- The writer thread ---- */
 
-/* The message that was taken out of the ring, and what Foxglove is shown of it. */
+/* The message that was taken out of the ring, after what Foxglove is shown of it. */
 static cn_status write_message(cn_log *log, const entry *e, cn_error *err)
 {
-    CN_TRY(cn_mcap_message(log->file, log->channel[e->channel], e->sequence, e->log_time,
-                           e->log_time, log->message, e->size, err));
-    return cn_foxglove_add(log->foxglove, e->channel, e->sequence, e->log_time, log->message,
-                           e->size, err);
+    const void *packed = log->message;
+    size_t size = e->size;
+    CN_TRY(
+        cn_foxglove_add(log->foxglove, e->channel, e->sequence, e->log_time, &packed, &size, err));
+    return cn_mcap_message(log->file, log->channel[e->channel], e->sequence, e->log_time,
+                           e->log_time, packed, size, err);
 }
 
 /* Writes every message that is in the ring now. After a failure they are dropped and counted, so

@@ -2,6 +2,7 @@
 
 Usage: test_mcap_readers.py BUILD_FOLDER
 """
+import io
 import os
 import struct
 import subprocess
@@ -9,7 +10,8 @@ import sys
 import tempfile
 import zlib
 
-from foxglove_schemas_protobuf import FrameTransforms_pb2, JointStates_pb2, Log_pb2
+import PIL.Image
+from foxglove_schemas_protobuf import CompressedImage_pb2, FrameTransforms_pb2, JointStates_pb2, Log_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from mcap.exceptions import McapError
@@ -21,6 +23,7 @@ from mcap_protobuf.decoder import DecoderFactory
 MESSAGES = 200  # of test_mcap.c
 TICKS = 3000    # of test_episode.c
 FRAMES = 100    # of test_foxglove.c
+PICTURES = 20   # of test_pictures.c
 
 
 def content(i):
@@ -148,7 +151,8 @@ def check_log(path):
 # The messages that Foxglove knows, as the classes of its own package.
 FOXGLOVE = {"foxglove.JointStates": JointStates_pb2.JointStates,
             "foxglove.FrameTransforms": FrameTransforms_pb2.FrameTransforms,
-            "foxglove.Log": Log_pb2.Log}
+            "foxglove.Log": Log_pb2.Log,
+            "foxglove.CompressedImage": CompressedImage_pb2.CompressedImage}
 
 
 def fields_of(descriptor):
@@ -190,7 +194,30 @@ def check_foxglove(path):
             else:
                 assert channel.topic == "/log", channel.topic
                 assert (m.name, m.message, m.level) == ("goal", "seed 3", Log_pb2.Log.INFO)
-    assert list(seen.values()) == [FRAMES, FRAMES, 1], seen
+    assert list(seen.values()) == [FRAMES, FRAMES, 1, 0], seen
+
+
+def check_pictures(path):
+    """Pillow decodes what Foxglove's class says is PNG; frames in the log hold no second copy."""
+    count = 0
+    with open(path, "rb") as f:
+        reader = SeekingReader(f, validate_crcs=True, decoder_factories=[DecoderFactory()])
+        for schema, channel, message, decoded in reader.iter_decoded_messages():
+            if channel.topic == "/robot/sensors":
+                assert len(decoded.images) == 0 and list(decoded.position) == [message.sequence]
+                continue
+            assert (schema.name, channel.topic) == ("foxglove.CompressedImage", "/camera/wrist")
+            check_schema(schema)
+            m = CompressedImage_pb2.CompressedImage.FromString(message.data)
+            assert (m.format, m.frame_id) == ("png", "wrist")
+            assert m.timestamp.ToNanoseconds() == message.log_time
+            image = PIL.Image.open(io.BytesIO(m.data))
+            assert (image.format, image.mode, image.size) == ("PNG", "RGB", (8, 6))
+            for x in range(8):
+                for y in range(6):
+                    assert image.getpixel((x, y)) == (30 * x, 40 * y, message.sequence)
+            count += 1
+    assert count == PICTURES, count
 
 
 def check_schema(schema):
@@ -205,7 +232,8 @@ def check_schema(schema):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("test_bridge_mcap", "test_bridge_episode", "test_bridge_foxglove"):
+        for name in ("test_bridge_mcap", "test_bridge_episode", "test_bridge_foxglove",
+                     "test_bridge_pictures"):
             subprocess.run([os.path.join(sys.argv[1], "tests", name)], check=True,
                            env={**os.environ, "CN_SAMPLE": folder}, stdout=subprocess.DEVNULL)
         for name in ("none", "lz4", "zstd"):
@@ -213,6 +241,7 @@ def main():
         check_cut(os.path.join(folder, "zstd.mcap"))
         check_log(os.path.join(folder, "log.mcap"))
         check_foxglove(os.path.join(folder, "foxglove.mcap"))
+        check_pictures(os.path.join(folder, "pictures.mcap"))
     print("PyPI's mcap reads every file, mcap-protobuf-support every message, Foxglove's classes theirs")
 
 
