@@ -235,14 +235,23 @@ static cn_status put_channels(cn_log *log, cn_error *err)
     return CN_OK;
 }
 
-/* Signals are for the program's own threads: Ctrl-C must wake the control loop, not the writer. */
+/* Signals are for the program's own threads: Ctrl-C must wake the control loop, not the writer. And
+ * the writer is never in a hurry: whoever starts it under real-time scheduling keeps that to
+ * himself. */
 static int start_thread(cn_log *log)
 {
     sigset_t all, before;
+    pthread_attr_t ordinary;
+    const struct sched_param none = {0};
     sigfillset(&all);
+    pthread_attr_init(&ordinary);
+    pthread_attr_setinheritsched(&ordinary, PTHREAD_EXPLICIT_SCHED);
+    pthread_attr_setschedpolicy(&ordinary, SCHED_OTHER);
+    pthread_attr_setschedparam(&ordinary, &none);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int why = pthread_create(&log->thread, NULL, write_log, log);
+    const int why = pthread_create(&log->thread, &ordinary, write_log, log);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&ordinary);
     return why;
 }
 

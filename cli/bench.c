@@ -21,6 +21,7 @@ static const struct {
     {"gemm", cli_bench_gemm, "acting and learning, against the bare matrix products in them",
      false},
     {"column", cli_bench_column, "learning a second column, against learning the first", false},
+    {"link", cli_bench_link, "sensor frame to command over the wire, against bare ZeroMQ", false},
     {"ranks", cli_bench_ranks, "training on several ranks, and what they cost each other", true},
 };
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };

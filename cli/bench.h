@@ -66,5 +66,6 @@ int cli_bench_net(int argc, char **argv);
 int cli_bench_gemm(int argc, char **argv);
 int cli_bench_column(int argc, char **argv);
 int cli_bench_ranks(int argc, char **argv);
+int cli_bench_link(int argc, char **argv);
 
 #endif
