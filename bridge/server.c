@@ -492,6 +492,35 @@ static cn_status handle_request(cn_server *server, int flags, bool *any, cn_erro
     return status;
 }
 
+/* ---- By the clock of the caller ---- */
+
+cn_status cn_server_begin(cn_server *server, cn_error *err)
+{
+    CN_TRY(read_sensors(server, err));
+    cn_safety_begin(server->safety, &server->frame.state);
+    return CN_OK;
+}
+
+cn_status cn_server_take(cn_server *server, bool *commanded, cn_error *err)
+{
+    bool any;
+    const uint64_t before = server->gate.commands_applied;
+    CN_TRY(handle_request(server, 0, &any, err));
+    publish_info(server);
+    *commanded = server->gate.commands_applied > before;
+    return CN_OK;
+}
+
+cn_status cn_server_tick(cn_server *server, bool frame, cn_error *err)
+{
+    CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
+    if (frame) {
+        CN_TRY(take_frame(server, err));
+        publish_frame(server);
+    }
+    return CN_OK;
+}
+
 /* ---- The two clocks ---- */
 
 static cn_status run_lockstep(cn_server *server, const atomic_bool *stop, cn_error *err)
@@ -515,12 +544,9 @@ static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *er
     server->tick_ns = now;
     for (int i = 0; i < REQUESTS_AT_TICK && any; i++)
         CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
-    CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
-    if (frames > 0) {
+    if (frames > 0)
         server->frame.sequence += frames - 1;
-        CN_TRY(take_frame(server, err));
-        publish_frame(server);
-    }
+    CN_TRY(cn_server_tick(server, frames > 0, err));
     publish_info(server);
     return CN_OK;
 }
@@ -600,8 +626,7 @@ static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_er
 
 cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err)
 {
-    CN_TRY(read_sensors(server, err));
-    cn_safety_begin(server->safety, &server->frame.state);
+    CN_TRY(cn_server_begin(server, err));
     return server->lockstep ? run_lockstep(server, stop, err) : run_real_time(server, stop, err);
 }
 

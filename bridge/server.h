@@ -64,6 +64,15 @@ void cn_server_destroy(cn_server **server);
  * CN_ERR_FORMAT: it read what is no number. */
 cn_status cn_server_run(cn_server *server, const atomic_bool *stop, cn_error *err);
 
+/* What cn_server_run is made of in real time, for whoever keeps the clock himself: `bench link`,
+ * which takes commands as they come and not at the next servo tick. Begin once; then take and tick.
+ * @return the plant's failure; CN_ERR_FORMAT as above */
+cn_status cn_server_begin(cn_server *server, cn_error *err);
+/* Waits for a request, 50 ms at most, and serves it. @param commanded  a Command was let through */
+cn_status cn_server_take(cn_server *server, bool *commanded, cn_error *err);
+/* One servo tick. @param frame  a frame is taken after it, and published */
+cn_status cn_server_tick(cn_server *server, bool frame, cn_error *err);
+
 /* To be read by the thread that runs the server, or after it. */
 cn_server_stats cn_server_statistics(cn_server *server);
 

@@ -2,24 +2,19 @@
 #include "cli/bench_exchange.h"
 
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
 #include "base/clock.h"
-#include "bridge/endpoint.h"
-#include "bridge/gate.h"
-#include "bridge/server.h"
+#include "bridge/wire.h"
 #include "cli/cli.h"
 
-#define INFO_PERIOD_NS (CN_NS_PER_S / 5)
-
 enum {
-    WAIT_MS = 100,       /* for a command */
-    PATIENCE = 50,       /* waits in vain, one after the other: nobody is there */
-    IDENTITY_MAX = 255,  /* bytes of a ROUTER identity */
-    SOCKET_HWM = 256,    /* as the server has it */
-    ARENA_BYTES = 65536, /* the same */
+    WAIT_MS = 50,       /* for a command; as long as the server waits */
+    PATIENCE = 100,     /* waits in vain, one after the other: nobody is there */
+    IDENTITY_MAX = 255, /* bytes of a ROUTER identity */
 };
 
 /* ---- Samples ---- */
@@ -55,23 +50,106 @@ static void pace(double rate, int64_t *next)
     cn_clock_sleep_until(*next);
 }
 
-/* ---- Sockets ---- */
-
-static cn_status zmq_fail(const char *what, const char *endpoint, cn_error *err)
+/* Whether the controller has said how it went, or is gone. */
+static bool is_over(int outcome)
 {
-    CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", what, endpoint, zmq_strerror(zmq_errno()));
+    struct pollfd answer = {.fd = outcome, .events = POLLIN};
+    return poll(&answer, 1, 0) > 0;
 }
+
+/* ---- With a robot server ---- */
+
+static cn_status read_inner(cn_plant *plant, cn_arm_state *out, cn_error *err)
+{
+    cli_timed_plant *p = (cli_timed_plant *)plant;
+    const cn_status status = p->inner->read(p->inner, out, err);
+    p->read_ns = cn_clock_now();
+    return status;
+}
+
+static cn_status command_inner(cn_plant *plant, const cn_arm_command *command, cn_error *err)
+{
+    cli_timed_plant *p = (cli_timed_plant *)plant;
+    p->command_ns = cn_clock_now();
+    return p->inner->command(p->inner, command, err);
+}
+
+static cn_status advance_inner(cn_plant *plant, double seconds, cn_error *err)
+{
+    cn_plant *inner = ((cli_timed_plant *)plant)->inner;
+    return inner->advance(inner, seconds, err);
+}
+
+static cn_status reset_inner(cn_plant *plant, uint64_t seed, bool goal_only, cn_error *err)
+{
+    cn_plant *inner = ((cli_timed_plant *)plant)->inner;
+    return inner->reset(inner, seed, goal_only, err);
+}
+
+void cli_timed_plant_init(cli_timed_plant *timed, cn_plant *inner)
+{
+    *timed = (cli_timed_plant){
+        .plant = {.info = inner->info,
+                  .read = read_inner,
+                  .command = command_inner,
+                  .advance = advance_inner,
+                  .reset = reset_inner},
+        .inner = inner,
+    };
+}
+
+/* After a frame that was lost, or answered late: what may still come answers nothing. */
+static cn_status settle(cn_server *server, cn_error *err)
+{
+    bool commanded = true;
+    while (commanded)
+        CN_TRY(cn_server_take(server, &commanded, err));
+    return CN_OK;
+}
+
+cn_status cli_exchange_served(cn_server *server, cli_timed_plant *plant, double rate, int outcome,
+                              cli_exchanges *out, cn_error *err)
+{
+    int64_t published = 0; /* when the last frame was read; 0: it went with the reply to a reset */
+    int64_t next = cn_clock_now();
+    int unanswered = 0; /* frames since the last command */
+    out->count = out->lost = 0;
+    while (!is_over(outcome)) {
+        const int64_t last_read = plant->read_ns;
+        bool commanded;
+        CN_FAIL_IF(atomic_load(cli_stop()), CN_ERR_CANCELLED, err, "stopped");
+        CN_TRY(cn_server_take(server, &commanded, err));
+        if (plant->read_ns != last_read)
+            published = 0;
+        if (!commanded && published == 0)
+            continue;
+        unanswered = commanded ? unanswered : unanswered + 1;
+        if (commanded) {
+            CN_TRY(cn_server_tick(server, false, err));
+            if (published > 0 && unanswered == 0)
+                keep(out, plant->command_ns - published);
+            if (unanswered > 0)
+                CN_TRY(settle(server, err));
+            out->lost += unanswered;
+            unanswered = 0;
+            pace(rate, &next);
+        }
+        CN_TRY(cn_server_tick(server, true, err));
+        published = plant->read_ns;
+    }
+    return CN_OK;
+}
+
+/* ---- Bare sockets ---- */
 
 /* @return NULL: failed; the reason is ZeroMQ's */
 static void *open_socket(void *context, int type, const char *endpoint, bool binds)
 {
     void *socket = zmq_socket(context, type);
-    const int linger = 0, hwm = SOCKET_HWM, wait_ms = WAIT_MS, yes = 1;
+    const int linger = 0, wait_ms = WAIT_MS, yes = 1;
     if (!socket)
         return NULL;
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
-    zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
     if (type == ZMQ_SUB) { /* as the link has it */
         zmq_setsockopt(socket, ZMQ_CONFLATE, &yes, sizeof yes);
@@ -83,213 +161,11 @@ static void *open_socket(void *context, int type, const char *endpoint, bool bin
     return NULL;
 }
 
-static void close_sockets(void *context, void *state, void *requests)
+static cn_status zmq_fail(bool robot, const char *endpoint, cn_error *err)
 {
-    if (state)
-        zmq_close(state);
-    if (requests)
-        zmq_close(requests);
-    if (context)
-        zmq_ctx_term(context);
+    CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", robot ? "bind" : "connect to", endpoint,
+            zmq_strerror(zmq_errno()));
 }
-
-/* Takes what a DEALER sent, whole. @return bytes of its body; -1: nothing came in time */
-static int receive(void *router, uint8_t identity[IDENTITY_MAX], int *identity_size, uint8_t *body,
-                   size_t most)
-{
-    *identity_size = zmq_recv(router, identity, IDENTITY_MAX, 0);
-    return *identity_size < 0 ? -1 : zmq_recv(router, body, most, 0);
-}
-
-/* ---- The robot ---- */
-
-struct cli_bench_robot {
-    cn_plant *plant;
-    void *context, *state, *requests; /* ZeroMQ: context, XPUB, ROUTER */
-    cn_wire_info info;
-    cn_wire_frame frame;
-    cn_safety *safety;
-    cn_gate gate;
-    cn_arena *arena;
-    int64_t info_due_ns;
-    double servo_period_s;
-    int frame_bytes, command_bytes;
-    int identity_size;
-    uint8_t identity[IDENTITY_MAX];
-    uint8_t in[CN_WIRE_REQUEST_MAX], out[CN_WIRE_STATE_MAX];
-};
-
-cn_status cli_robot_create(cn_plant *plant, const char *endpoint, const char *requests,
-                           cli_bench_robot **out, cn_error *err)
-{
-    cn_status status = CN_OK;
-    cli_bench_robot *r = calloc(1, sizeof *r);
-    CN_FAIL_IF(!r, CN_ERR_MEMORY, err, "no memory for a robot");
-    r->plant = plant;
-    r->servo_period_s = 1 / plant->info.servo_rate_hz;
-    r->info = (cn_wire_info){
-        .protocol_version = CN_PROTOCOL_VERSION, .session = cn_gate_token(), .plant = plant->info};
-    snprintf(r->info.request_endpoint, sizeof r->info.request_endpoint, "%s", requests);
-    CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &r->arena, err));
-    CN_TRY_CLEANUP(cn_safety_create(r->info.plant.joint, r->info.plant.joints, CN_SAFETY_RAMP_S,
-                                    &r->safety, err));
-    cn_gate_begin(&r->gate, r->safety);
-    CN_TRY_CLEANUP(plant->read(plant, &r->frame.state, err));
-    cn_safety_begin(r->safety, &r->frame.state);
-    r->context = zmq_ctx_new();
-    r->state = open_socket(r->context, ZMQ_XPUB, endpoint, true);
-    r->requests = r->state ? open_socket(r->context, ZMQ_ROUTER, requests, true) : NULL;
-    if (!r->requests)
-        CN_TRY_CLEANUP(zmq_fail("bind", r->state ? requests : endpoint, err));
-    *out = r;
-    return CN_OK;
-
-cleanup:
-    cli_bench_robot_destroy(&r);
-    return status;
-}
-
-void cli_bench_robot_destroy(cli_bench_robot **robot)
-{
-    if (!*robot)
-        return;
-    close_sockets((*robot)->context, (*robot)->state, (*robot)->requests);
-    cn_safety_destroy(&(*robot)->safety);
-    cn_arena_destroy(&(*robot)->arena);
-    free(*robot);
-    *robot = NULL;
-}
-
-void cli_bench_robot_sizes(const cli_bench_robot *robot, int *frame, int *command)
-{
-    *frame = robot->frame_bytes;
-    *command = robot->command_bytes;
-}
-
-/* As the server does: several times a second, and to every new subscriber at once. */
-static void publish_info(cli_bench_robot *r)
-{
-    uint8_t subscription[16];
-    while (zmq_recv(r->state, subscription, sizeof subscription, ZMQ_DONTWAIT) > 0)
-        r->info_due_ns = 0;
-    const int64_t now = cn_clock_now();
-    if (now < r->info_due_ns)
-        return;
-    r->info_due_ns = now + INFO_PERIOD_NS;
-    zmq_send(r->state, r->out, cn_wire_pack_info(&r->info, r->out), ZMQ_DONTWAIT);
-}
-
-static void fill_frame(cli_bench_robot *r)
-{
-    cn_safety_measure(r->safety, &r->frame.state, r->info.plant.control_period_s);
-    r->frame.sequence++;
-    r->frame.applied = r->gate.applied;
-    r->frame.mode = cn_gate_mode(&r->gate, cn_clock_now());
-    r->frame.commands_applied = r->gate.commands_applied;
-}
-
-static void publish_frame(cli_bench_robot *r)
-{
-    fill_frame(r);
-    const size_t size = cn_wire_pack_frame(&r->frame, &r->info.plant, r->out);
-    zmq_send(r->state, r->out, size, ZMQ_DONTWAIT);
-    r->frame_bytes = (int)size;
-}
-
-static cn_status reset(cli_bench_robot *r, const cn_wire_request *request, cn_error *err)
-{
-    cn_plant *plant = r->plant;
-    CN_TRY(cn_gate_reset(&r->gate, request->lease, request->goal_only, cn_clock_now(), err));
-    CN_TRY(plant->reset(plant, request->seed, request->goal_only, err));
-    CN_TRY(plant->read(plant, &r->frame.state, err));
-    if (!request->goal_only)
-        cn_safety_begin(r->safety, &r->frame.state);
-    r->frame.resets++;
-    fill_frame(r);
-    return CN_OK;
-}
-
-/* What a controller asks besides commanding: lease, reset, release. */
-static cn_status answer(cli_bench_robot *r, const cn_wire_request *request, cn_error *err)
-{
-    cn_wire_reply reply = {.id = request->id};
-    const int64_t now = cn_clock_now();
-    if (request->kind == CN_WIRE_ACQUIRE) {
-        CN_TRY(cn_gate_acquire(&r->gate, request->lease, request->text, request->time_to_live_ns,
-                               now, err));
-        reply.lease = r->gate.lease;
-    } else if (request->kind == CN_WIRE_RESET) {
-        CN_TRY(reset(r, request, err));
-        reply.has_frame = true;
-    } else
-        CN_TRY(cn_gate_release(&r->gate, request->lease, now, err));
-    reply.mode = cn_gate_mode(&r->gate, now);
-    const size_t size = cn_wire_pack_reply(&reply, NULL, reply.has_frame ? &r->frame : NULL,
-                                           &r->info.plant, r->out);
-    zmq_send(r->requests, r->identity, (size_t)r->identity_size, ZMQ_SNDMORE);
-    zmq_send(r->requests, r->out, size, 0);
-    return CN_OK;
-}
-
-/* Takes one request, if one comes in time; a command all the way to what the plant is told. */
-static cn_status take(cli_bench_robot *r, cn_wire_request *request, cn_arm_command *limited,
-                      bool *any, cn_error *err)
-{
-    const int size = receive(r->requests, r->identity, &r->identity_size, r->in, sizeof r->in);
-    *any = size >= 0;
-    if (!*any)
-        return CN_OK;
-    CN_TRY(cn_wire_unpack_request(r->arena, r->in, (size_t)size, request, err));
-    if (request->kind != CN_WIRE_COMMAND)
-        return CN_OK;
-    CN_TRY(cn_gate_command(&r->gate, request->lease, &request->command, true, cn_clock_now(), err));
-    cn_safety_next(r->safety, cn_gate_wanted(&r->gate, cn_clock_now()), r->servo_period_s, limited);
-    r->command_bytes = size;
-    return CN_OK;
-}
-
-static cn_status move(cli_bench_robot *r, const cn_arm_command *limited, cn_error *err)
-{
-    CN_TRY(r->plant->command(r->plant, limited, err));
-    CN_TRY(r->plant->advance(r->plant, r->servo_period_s, err));
-    return r->plant->read(r->plant, &r->frame.state, err);
-}
-
-cn_status cli_bench_robot_serve(cli_bench_robot *r, double rate, cli_exchanges *out, cn_error *err)
-{
-    int64_t sent = 0, next = cn_clock_now(); /* sent: when the frame left that is to be answered */
-    cn_wire_request request = {0};
-    out->count = out->lost = 0;
-    for (int in_vain = 0; request.kind != CN_WIRE_RELEASE;) {
-        cn_arm_command limited;
-        bool any;
-        CN_FAIL_IF(atomic_load(cli_stop()), CN_ERR_CANCELLED, err, "stopped");
-        CN_TRY(take(r, &request, &limited, &any, err));
-        const int64_t now = cn_clock_now();
-        publish_info(r);
-        in_vain = any ? 0 : in_vain + 1;
-        CN_FAIL_IF(in_vain == PATIENCE, CN_ERR_TIMEOUT, err, "the controller does not answer");
-        if (any && request.kind != CN_WIRE_COMMAND) {
-            CN_TRY(answer(r, &request, err));
-            sent = 0; /* a command that comes now is for the frame in that answer */
-            continue;
-        }
-        if (!any && sent == 0)
-            continue; /* nobody follows frames yet */
-        if (any) {
-            if (sent && request.command.answers_frame == r->frame.sequence)
-                keep(out, now - sent);
-            CN_TRY(move(r, &limited, err));
-            pace(rate, &next);
-        } else
-            out->lost++;
-        sent = cn_clock_now();
-        publish_frame(r);
-    }
-    return CN_OK;
-}
-
-/* ---- Bare sockets ---- */
 
 cn_status cli_echo_open(bool robot, const char *state, const char *requests, cli_echo *out,
                         cn_error *err)
@@ -297,77 +173,82 @@ cn_status cli_echo_open(bool robot, const char *state, const char *requests, cli
     *out = (cli_echo){.context = zmq_ctx_new()};
     out->state = open_socket(out->context, robot ? ZMQ_PUB : ZMQ_SUB, state, robot);
     if (!out->state)
-        return zmq_fail(robot ? "bind" : "connect to", state, err);
+        return zmq_fail(robot, state, err);
     out->requests = open_socket(out->context, robot ? ZMQ_ROUTER : ZMQ_DEALER, requests, robot);
-    return out->requests ? CN_OK : zmq_fail(robot ? "bind" : "connect to", requests, err);
+    return out->requests ? CN_OK : zmq_fail(robot, requests, err);
 }
 
 void cli_echo_close(cli_echo *echo)
 {
-    close_sockets(echo->context, echo->state, echo->requests);
+    if (echo->state)
+        zmq_close(echo->state);
+    if (echo->requests)
+        zmq_close(echo->requests);
+    if (echo->context)
+        zmq_ctx_term(echo->context);
     *echo = (cli_echo){0};
 }
 
-/* A message of one byte ends a block; of two, it asks whether anybody is there yet. */
-enum { END_BYTES = 1, HELLO_BYTES = 2 };
+/* What every message of the bare sockets begins with. */
+typedef struct head {
+    int64_t number;       /* of the exchange; an answer has that of its question */
+    int32_t answer_bytes; /* 0: that was the last message of the block */
+} head;
 
-/* Until the other end has subscribed and answers. */
-static cn_status greet(cli_echo *echo, cn_error *err)
+/* Sends one message and waits for its answer; answers to earlier ones are passed over.
+ * @return when it was answered; 0: not in time */
+static int64_t exchange(cli_echo *echo, const uint8_t *frame, size_t bytes)
 {
-    uint8_t identity[IDENTITY_MAX], in[HELLO_BYTES];
-    int size = -1, identity_size;
-    for (int i = 0; i < PATIENCE && size != HELLO_BYTES; i++) {
-        CN_FAIL_IF(atomic_load(cli_stop()), CN_ERR_CANCELLED, err, "stopped");
-        zmq_send(echo->state, "??", HELLO_BYTES, 0);
-        size = receive(echo->requests, identity, &identity_size, in, sizeof in);
-    }
-    CN_FAIL_IF(size != HELLO_BYTES, CN_ERR_TIMEOUT, err, "the controller does not answer");
-    return CN_OK;
+    uint8_t identity[IDENTITY_MAX], command[CN_WIRE_REQUEST_MAX];
+    int size;
+    zmq_send(echo->state, frame, bytes, ZMQ_DONTWAIT);
+    do
+        size = zmq_recv(echo->requests, identity, sizeof identity, 0) < 0
+                   ? -1
+                   : zmq_recv(echo->requests, command, sizeof command, 0);
+    while (size >= 0 && memcmp(command, frame, sizeof(int64_t)) != 0);
+    return size < 0 ? 0 : cn_clock_now();
 }
 
-cn_status cli_echo_ask(cli_echo *echo, int frame_bytes, double rate, double seconds,
-                       cli_exchanges *out, cn_error *err)
+cn_status cli_exchange_bare(cli_echo *echo, int frame_bytes, int command_bytes, double rate,
+                            double seconds, cli_exchanges *out, cn_error *err)
 {
-    uint8_t frame[CN_WIRE_STATE_MAX] = {0}, command[CN_WIRE_REQUEST_MAX], identity[IDENTITY_MAX];
-    int identity_size;
-    int64_t number = 0;
+    uint8_t frame[CN_WIRE_STATE_MAX] = {0};
+    head h = {.answer_bytes = command_bytes};
+    int64_t next = cn_clock_now(), end = next + (int64_t)(seconds * 1e9), sent = next;
     out->count = out->lost = 0;
-    CN_TRY(greet(echo, err));
-    int64_t sent = cn_clock_now(), next = sent;
-    const int64_t end = sent + (int64_t)(seconds * 1e9);
     while (sent < end && out->lost < PATIENCE && !atomic_load(cli_stop())) {
+        h.number++;
+        memcpy(frame, &h, sizeof h);
         pace(rate, &next);
-        number++;
-        memcpy(frame, &number, sizeof number);
         sent = cn_clock_now();
-        zmq_send(echo->state, frame, (size_t)frame_bytes, ZMQ_DONTWAIT);
-        int size;
-        do /* an answer to one that was given up is passed over */
-            size = receive(echo->requests, identity, &identity_size, command, sizeof command);
-        while (size >= 0 && (size == HELLO_BYTES || memcmp(command, frame, sizeof number) != 0));
-        if (size >= 0)
-            keep(out, cn_clock_now() - sent);
+        const int64_t answered = exchange(echo, frame, (size_t)frame_bytes);
+        if (answered)
+            keep(out, answered - sent);
         else
             out->lost++;
     }
-    zmq_send(echo->state, frame, END_BYTES, 0);
+    h.answer_bytes = 0;
+    memcpy(frame, &h, sizeof h);
+    zmq_send(echo->state, frame, sizeof h, 0);
     CN_FAIL_IF(atomic_load(cli_stop()), CN_ERR_CANCELLED, err, "stopped");
     CN_FAIL_IF(out->lost == PATIENCE, CN_ERR_TIMEOUT, err, "the controller does not answer");
     return CN_OK;
 }
 
-cn_status cli_echo_answer(cli_echo *echo, int command_bytes, cn_error *err)
+cn_status cli_echo_answer(cli_echo *echo, cn_error *err)
 {
     uint8_t frame[CN_WIRE_STATE_MAX] = {0}, command[CN_WIRE_REQUEST_MAX] = {0};
-    for (int in_vain = 0; in_vain < PATIENCE;) {
-        const int size = zmq_recv(echo->state, frame, sizeof frame, 0);
-        if (size == END_BYTES)
+    head h;
+    for (int in_vain = 0; in_vain < PATIENCE; in_vain++) {
+        if (zmq_recv(echo->state, frame, sizeof frame, 0) < 0)
+            continue;
+        memcpy(&h, frame, sizeof h);
+        if (h.answer_bytes == 0)
             return CN_OK;
-        memcpy(command, frame, sizeof(int64_t)); /* its number */
-        if (size >= 0)
-            zmq_send(echo->requests, command,
-                     size == HELLO_BYTES ? HELLO_BYTES : (size_t)command_bytes, ZMQ_DONTWAIT);
-        in_vain = size >= 0 ? 0 : in_vain + 1;
+        memcpy(command, &h, sizeof h);
+        zmq_send(echo->requests, command, (size_t)h.answer_bytes, ZMQ_DONTWAIT);
+        in_vain = -1;
     }
     CN_FAIL(CN_ERR_TIMEOUT, err, "the robot sends nothing");
 }

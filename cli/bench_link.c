@@ -12,6 +12,7 @@
 #include "base/realtime.h"
 #include "bridge/control.h"
 #include "bridge/endpoint.h"
+#include "bridge/gate.h"
 #include "cli/bench.h"
 #include "cli/bench_exchange.h"
 #include "policy/agent.h"
@@ -31,9 +32,9 @@ static const cli_usage usage = {
             "turn\n"
             "with it: bare ZeroMQ sockets of the same kinds that carry as many bytes; and the same "
             "with\n"
-            "a log. A real server in real time takes commands at its servo ticks: that wait is not "
-            "in\n"
-            "these figures.",
+            "a log. Here the server takes commands as they come; in real time it takes them at its "
+            "servo\n"
+            "ticks, and that wait is not in these figures.",
     .example = "colonnade bench link --rate 1000 --seconds 2",
     .positional = names,
 };
@@ -44,11 +45,6 @@ static const double quantiles[QUANTILES] = {0.5, 0.99};
 
 /* Endpoints: state and request socket, of the bridge and of the bare sockets. */
 enum { STATE, REQUESTS, RAW_STATE, RAW_REQUESTS, ENDPOINTS };
-
-typedef struct order {
-    int side; /* RAW, ... */
-    int command_bytes;
-} order;
 
 /* How a block went at the controller's end. */
 typedef struct outcome {
@@ -66,10 +62,12 @@ typedef struct bench {
     cn_policy *policy;
 
     /* Of the robot. */
-    cn_plant *plant;
-    cli_bench_robot *robot;
+    cn_plant *twin;
+    cli_timed_plant plant;
+    cn_server *server;
     cli_echo echo;
-    cli_exchanges exchanges; /* of the block that runs */
+    int frame_bytes, command_bytes; /* of the bridge's messages; the bare ones have as many */
+    cli_exchanges exchanges;        /* of the block that runs */
     pid_t controller;
     int orders, outcomes; /* pipes */
     uint64_t dropped, lost, count;
@@ -148,13 +146,12 @@ static int run_controller(const bench *b, const cn_robot_observer *observer, int
 {
     controller c = {.b = b, .observer = observer};
     outcome o = {0};
-    order wanted;
+    int side;
     o.status = connect_controller(&c, &o.failure);
-    while (read(orders, &wanted, sizeof wanted) == sizeof wanted) {
+    while (read(orders, &side, sizeof side) == sizeof side) {
         if (o.status == CN_OK)
-            o.status = wanted.side == RAW
-                           ? cli_echo_answer(&c.echo, wanted.command_bytes, &o.failure)
-                           : control(&c, wanted.side == LOGGED, &o.dropped, &o.failure);
+            o.status = side == RAW ? cli_echo_answer(&c.echo, &o.failure)
+                                   : control(&c, side == LOGGED, &o.dropped, &o.failure);
         if (write(outcomes, &o, sizeof o) != sizeof o || o.status != CN_OK)
             break;
     }
@@ -215,15 +212,13 @@ static cn_status hear_outcome(bench *b, cn_status ours, cn_error *err)
 
 static cn_status run_block(bench *b, int side, cn_error *err)
 {
-    order wanted = {.side = side};
-    int frame_bytes;
-    cli_bench_robot_sizes(b->robot, &frame_bytes, &wanted.command_bytes);
-    CN_FAIL_IF(write(b->orders, &wanted, sizeof wanted) != sizeof wanted, CN_ERR_IO, err,
+    CN_FAIL_IF(write(b->orders, &side, sizeof side) != sizeof side, CN_ERR_IO, err,
                "the controller's process ended");
     const cn_status status =
         side == RAW
-            ? cli_echo_ask(&b->echo, frame_bytes, b->rate, b->rounds.seconds, &b->exchanges, err)
-            : cli_bench_robot_serve(b->robot, b->rate, &b->exchanges, err);
+            ? cli_exchange_bare(&b->echo, b->frame_bytes, b->command_bytes, b->rate,
+                                b->rounds.seconds, &b->exchanges, err)
+            : cli_exchange_served(b->server, &b->plant, b->rate, b->outcomes, &b->exchanges, err);
     CN_TRY(hear_outcome(b, status, err));
     CN_FAIL_IF(b->exchanges.count == 0, CN_ERR_TIMEOUT, err,
                "no command came in a block of %g s: give more --seconds", b->rounds.seconds);
@@ -252,7 +247,7 @@ static cn_status run_round(bench *b, cn_error *err)
 
 static cn_status run_rounds(bench *b, cn_error *err)
 {
-    CN_TRY(run_block(b, OURS, err)); /* warms up, and tells the sizes */
+    CN_TRY(run_block(b, OURS, err)); /* warms up */
     for (int i = 0; i < b->rounds.rounds; i++)
         CN_TRY(run_round(b, err));
     cli_progress_end();
@@ -298,6 +293,30 @@ static cn_status make_policy(bench *b, cn_error *err)
     return cn_policy_grow(b->policy, &column, CN_GROW_RANDOM, &rng, err);
 }
 
+/* The messages of the bridge, as they are in the middle of a block. */
+static cn_status measure_sizes(bench *b, cn_error *err)
+{
+    uint8_t frame[CN_WIRE_STATE_MAX], request[CN_WIRE_REQUEST_MAX];
+    const float action[CN_MAX_ACTIONS] = {0};
+    const int64_t valid_for_ns = (int64_t)(2.5e9 * cn_task_spec(b->place.task)->control_period_s);
+    cn_wire_command command = {
+        .sequence = 5000, .answers_frame = 5000, .valid_for_ns = valid_for_ns};
+    const cn_robot_observer *observer;
+    CN_TRY(cli_place_watcher(&b->place, &observer, err));
+    observer->command(observer->self, action, &command.command);
+    const cn_wire_request r = {
+        .id = 5000, .lease = cn_gate_token(), .kind = CN_WIRE_COMMAND, .command = command};
+    cn_wire_frame f = {.sequence = 5000,
+                       .resets = 100,
+                       .applied = command,
+                       .mode = CN_WIRE_ACTIVE,
+                       .commands_applied = 5000};
+    CN_TRY(b->twin->read(b->twin, &f.state, err));
+    b->frame_bytes = (int)cn_wire_pack_frame(&f, &b->twin->info, frame);
+    b->command_bytes = (int)cn_wire_pack_request(&r, request);
+    return CN_OK;
+}
+
 static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_error *err)
 {
     CN_TRY(cli_place_open(NULL, task, NULL, NULL, &b->place, err));
@@ -308,8 +327,12 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
     b->exchanges.ns = calloc(MOST, sizeof *b->exchanges.ns);
     CN_FAIL_IF(!b->exchanges.ns, CN_ERR_MEMORY, err, "no memory for %d exchanges", MOST);
     CN_TRY(start_controller(b, err));
-    CN_TRY(cli_twin_plant(b->place.task, NULL, &b->plant, err));
-    CN_TRY(cli_robot_create(b->plant, b->endpoint[STATE], b->endpoint[REQUESTS], &b->robot, err));
+    CN_TRY(cli_twin_plant(b->place.task, NULL, &b->twin, err));
+    cli_timed_plant_init(&b->plant, b->twin);
+    CN_TRY(measure_sizes(b, err));
+    const cn_server_config config = {.endpoint = b->endpoint[STATE]};
+    CN_TRY(cn_server_create(&config, &b->plant.plant, &b->server, err));
+    CN_TRY(cn_server_begin(b->server, err));
     CN_TRY(cli_echo_open(true, b->endpoint[RAW_STATE], b->endpoint[RAW_REQUESTS], &b->echo, err));
     cli_realtime();
     return CN_OK;
@@ -318,12 +341,12 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
 static void destroy(bench *b)
 {
     stop_controller(b);
-    cli_bench_robot_destroy(&b->robot);
+    cn_server_destroy(&b->server);
     cli_echo_close(&b->echo);
     for (int i = 0; i < ENDPOINTS; i++)
         cn_endpoint_remove(b->endpoint[i]);
     rmdir(b->folder);
-    cn_plant_destroy(&b->plant);
+    cn_plant_destroy(&b->twin);
     free(b->exchanges.ns);
     cn_policy_destroy(&b->policy);
     cli_place_close(&b->place);
@@ -354,10 +377,8 @@ static json_t *times_json(const bench *b, int side)
 
 static void report(const bench *b, bool json)
 {
-    int frame_bytes, command_bytes;
     char raw[64], pace[48] = "one after the other";
-    cli_bench_robot_sizes(b->robot, &frame_bytes, &command_bytes);
-    snprintf(raw, sizeof raw, "ZeroMQ, %d and %d bytes", frame_bytes, command_bytes);
+    snprintf(raw, sizeof raw, "ZeroMQ, %d and %d bytes", b->frame_bytes, b->command_bytes);
     if (b->rate > 0)
         snprintf(pace, sizeof pace, "%g frames/s", b->rate);
     printf("%s, two columns of %d units, %s, %s; medians of %d rounds, %d exchanges each\n",
@@ -369,7 +390,7 @@ static void report(const bench *b, bool json)
     print_row(b, LOGGED, "with a log, by without");
     printf("  the wait for a real server's next servo tick is not in it\n");
     if (b->lost + b->dropped > 0)
-        printf("  %llu frames had no answer in 0.1 s; the log lost %llu messages\n",
+        printf("  %llu frames had no answer in time; the log lost %llu messages\n",
                (unsigned long long)b->lost, (unsigned long long)b->dropped);
     if (json)
         cli_print_json(
@@ -378,8 +399,8 @@ static void report(const bench *b, bool json)
                       cli_sample_median(&b->ratio[OURS][P50]), "p99_ratio",
                       cli_sample_median(&b->ratio[OURS][P99]), "logged_us", times_json(b, LOGGED),
                       "log_p50_ratio", cli_sample_median(&b->ratio[LOGGED][P50]), "log_p99_ratio",
-                      cli_sample_median(&b->ratio[LOGGED][P99]), "frame_bytes", frame_bytes,
-                      "command_bytes", command_bytes, "rate_hz", b->rate, "exchanges",
+                      cli_sample_median(&b->ratio[LOGGED][P99]), "frame_bytes", b->frame_bytes,
+                      "command_bytes", b->command_bytes, "rate_hz", b->rate, "exchanges",
                       (json_int_t)b->count, "lost", (json_int_t)b->lost, "log_dropped",
                       (json_int_t)b->dropped, "rounds", b->time[OURS][P50].count));
 }
