@@ -505,8 +505,8 @@ cn_status cn_server_take(cn_server *server, bool *commanded, cn_error *err)
 {
     bool any;
     const uint64_t before = server->gate.commands_applied;
-    CN_TRY(handle_request(server, 0, &any, err));
     publish_info(server);
+    CN_TRY(handle_request(server, 0, &any, err));
     *commanded = server->gate.commands_applied > before;
     return CN_OK;
 }

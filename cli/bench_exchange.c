@@ -113,11 +113,12 @@ cn_status cli_exchange_served(cn_server *server, cli_timed_plant *plant, double 
     int64_t published = 0; /* when the last frame was read; 0: it went with the reply to a reset */
     int64_t next = cn_clock_now();
     int unanswered = 0; /* frames since the last command */
+    const atomic_bool *stop = cli_stop();
     out->count = out->lost = 0;
     while (!is_over(outcome)) {
         const int64_t last_read = plant->read_ns;
         bool commanded;
-        CN_FAIL_IF(atomic_load(cli_stop()), CN_ERR_CANCELLED, err, "stopped");
+        CN_FAIL_IF(atomic_load(stop), CN_ERR_CANCELLED, err, "stopped");
         CN_TRY(cn_server_take(server, &commanded, err));
         if (plant->read_ns != last_read)
             published = 0;
@@ -216,8 +217,9 @@ cn_status cli_exchange_bare(cli_echo *echo, int frame_bytes, int command_bytes, 
     uint8_t frame[CN_WIRE_STATE_MAX] = {0};
     head h = {.answer_bytes = command_bytes};
     int64_t next = cn_clock_now(), end = next + (int64_t)(seconds * 1e9), sent = next;
+    const atomic_bool *stop = cli_stop();
     out->count = out->lost = 0;
-    while (sent < end && out->lost < PATIENCE && !atomic_load(cli_stop())) {
+    while (sent < end && out->lost < PATIENCE && !atomic_load(stop)) {
         h.number++;
         memcpy(frame, &h, sizeof h);
         pace(rate, &next);
@@ -231,7 +233,7 @@ cn_status cli_exchange_bare(cli_echo *echo, int frame_bytes, int command_bytes, 
     h.answer_bytes = 0;
     memcpy(frame, &h, sizeof h);
     zmq_send(echo->state, frame, sizeof h, 0);
-    CN_FAIL_IF(atomic_load(cli_stop()), CN_ERR_CANCELLED, err, "stopped");
+    CN_FAIL_IF(atomic_load(stop), CN_ERR_CANCELLED, err, "stopped");
     CN_FAIL_IF(out->lost == PATIENCE, CN_ERR_TIMEOUT, err, "the controller does not answer");
     return CN_OK;
 }
