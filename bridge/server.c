@@ -54,6 +54,8 @@ struct cn_server {
     uint64_t deadline_misses;
     int64_t tick_ns;     /* when the last servo period began; 0: none has */
     cn_histogram period; /* ns, from one to the next, in real time */
+    cn_histogram work;   /* ns, of each: from waking up to going to sleep again */
+    uint64_t overruns;   /* periods whose work took longer than a period */
     uint8_t in[CN_WIRE_REQUEST_MAX], out[CN_WIRE_STATE_MAX];
 };
 
@@ -548,6 +550,9 @@ static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *er
         server->frame.sequence += frames - 1;
     CN_TRY(cn_server_tick(server, frames > 0, err));
     publish_info(server);
+    const int64_t spent = cn_clock_now() - now;
+    cn_histogram_record(&server->work, spent);
+    server->overruns += spent > server->servo_period_ns;
     return CN_OK;
 }
 
@@ -642,6 +647,8 @@ cn_server_stats cn_server_statistics(cn_server *server)
         .leases_lapsed = gate->leases_lapsed,
         .period = server->period,
         .command_age = gate->command_age,
+        .work = server->work,
+        .overruns = server->overruns,
     };
     memcpy(stats.last_lapsed, gate->last_lapsed, sizeof stats.last_lapsed);
     memcpy(stats.refused, gate->refused, sizeof stats.refused);

@@ -22,6 +22,7 @@ static const struct {
      false},
     {"column", cli_bench_column, "learning a second column, against learning the first", false},
     {"link", cli_bench_link, "sensor frame to command over the wire, against bare ZeroMQ", false},
+    {"clock", cli_bench_clock, "how well this machine keeps a period at all", false},
     {"ranks", cli_bench_ranks, "training on several ranks, and what they cost each other", true},
 };
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };

@@ -67,5 +67,6 @@ int cli_bench_gemm(int argc, char **argv);
 int cli_bench_column(int argc, char **argv);
 int cli_bench_ranks(int argc, char **argv);
 int cli_bench_link(int argc, char **argv);
+int cli_bench_clock(int argc, char **argv);
 
 #endif

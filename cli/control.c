@@ -43,22 +43,6 @@ static void show(void *ctx, double seconds, uint64_t ticks, uint64_t misses)
                  o->seconds, ticks, misses);
 }
 
-static void print_durations(const char *name, const cn_histogram *h)
-{
-    const double quantiles[] = {0.5, 0.99, 0.999};
-    printf("  %-22s", name);
-    for (int i = 0; i < 3; i++)
-        printf(" %9.1f", (double)cn_histogram_quantile(h, quantiles[i]) / 1e3);
-    printf(" %9.1f\n", (double)h->max / 1e3);
-}
-
-static json_t *durations_to_json(const cn_histogram *h)
-{
-    return json_pack("{s:f, s:f, s:f, s:f}", "p50", (double)cn_histogram_quantile(h, 0.5) / 1e3,
-                     "p99", (double)cn_histogram_quantile(h, 0.99) / 1e3, "p999",
-                     (double)cn_histogram_quantile(h, 0.999) / 1e3, "max", (double)h->max / 1e3);
-}
-
 /* How well the two one-way latencies are known, which hang on the robot's clock. */
 static void print_clock(const cn_control_report *r)
 {
@@ -96,11 +80,11 @@ static void report(const control_options *o, const cn_control_report *r, uint64_
            " stale frames; %" PRIu64 " of %" PRIu64 " goals reached\n",
            cn_control_end_words(r->end), r->ticks, r->deadline_misses, r->stale_frames,
            r->successes, r->goals);
-    printf("  %-22s %9s %9s %9s %9s\n", "microseconds, to 3 %", "p50", "p99", "p99.9", "max");
-    print_durations("frame to command", &r->latency);
-    print_durations("command to command", &r->period);
-    print_durations("command to robot", &r->to_robot);
-    print_durations("robot to us", &r->from_robot);
+    cli_histogram_print(NULL, NULL);
+    cli_histogram_print("frame to command", &r->latency);
+    cli_histogram_print("command to command", &r->period);
+    cli_histogram_print("command to robot", &r->to_robot);
+    cli_histogram_print("robot to us", &r->from_robot);
     if (r->servo.max > 0)
         printf("  %-22s %9.1f %9.1f %9s %9.1f\n", "the robot's servo", (double)r->servo.p50 / 1e3,
                (double)r->servo.p99 / 1e3, "", (double)r->servo.max / 1e3);
@@ -115,11 +99,11 @@ static void report(const control_options *o, const cn_control_report *r, uint64_
             "s:s}",
             "ticks", (json_int_t)r->ticks, "deadline_misses", (json_int_t)r->deadline_misses,
             "stale_frames", (json_int_t)r->stale_frames, "goals", (json_int_t)r->goals, "successes",
-            (json_int_t)r->successes, "latency_us", durations_to_json(&r->latency), "period_us",
-            durations_to_json(&r->period), "servo_period_us", "p50", (double)r->servo.p50 / 1e3,
+            (json_int_t)r->successes, "latency_us", cli_histogram_json(&r->latency), "period_us",
+            cli_histogram_json(&r->period), "servo_period_us", "p50", (double)r->servo.p50 / 1e3,
             "p99", (double)r->servo.p99 / 1e3, "max", (double)r->servo.max / 1e3, "refusals",
-            cli_refusals_json(r->refused), "latency_to_robot_us", durations_to_json(&r->to_robot),
-            "latency_from_robot_us", durations_to_json(&r->from_robot), "clock",
+            cli_refusals_json(r->refused), "latency_to_robot_us", cli_histogram_json(&r->to_robot),
+            "latency_from_robot_us", cli_histogram_json(&r->from_robot), "clock",
             clock_to_json(&r->clock), "negative_latencies", (json_int_t)r->negative, "log_dropped",
             (json_int_t)dropped, "stopped_by", cn_control_end_words(r->end)));
 }

@@ -38,33 +38,21 @@ typedef struct robot_options {
     bool lockstep, open, json;
 } robot_options;
 
-static void print_durations(const char *name, const cn_histogram *h)
-{
-    if (h->count > 0)
-        printf("%s, microseconds: median %.0f and p99 %.0f to 3 %%, max %.1f\n", name,
-               1e-3 * (double)cn_histogram_quantile(h, 0.5),
-               1e-3 * (double)cn_histogram_quantile(h, 0.99), 1e-3 * (double)h->max);
-}
-
-static json_t *durations_to_json(const cn_histogram *h)
-{
-    if (h->count == 0)
-        return json_null();
-    return json_pack("{s:f, s:f, s:f}", "p50", (double)cn_histogram_quantile(h, 0.5) / 1e3, "p99",
-                     (double)cn_histogram_quantile(h, 0.99) / 1e3, "max", (double)h->max / 1e3);
-}
-
 static void report(const cn_server_stats *s, bool json)
 {
-    printf("%llu frames, %llu commands applied, %llu refused%s%s%s, %llu deadline misses, "
-           "%llu watchdog stops\n",
+    printf("%llu frames, %llu commands applied, %llu refused%s%s%s, %llu deadline misses "
+           "(%llu by work of its own), %llu watchdog stops\n",
            (unsigned long long)s->frames, (unsigned long long)s->commands_applied,
            (unsigned long long)s->commands_refused, s->last_refusal[0] ? " (last: " : "",
            s->last_refusal, s->last_refusal[0] ? ")" : "", (unsigned long long)s->deadline_misses,
-           (unsigned long long)s->watchdog_stops);
+           (unsigned long long)s->overruns, (unsigned long long)s->watchdog_stops);
     cli_refusals_print("", s->refused);
-    print_durations("servo period", &s->period);
-    print_durations("frame to its command", &s->command_age);
+    if (s->period.count > 0) {
+        cli_histogram_print(NULL, NULL);
+        cli_histogram_print("servo period", &s->period);
+        cli_histogram_print("work in it", &s->work);
+        cli_histogram_print("frame to its command", &s->command_age);
+    }
     if (s->leases_lapsed > 0)
         printf("%llu leases were lost by silence; the last was that of '%s'\n",
                (unsigned long long)s->leases_lapsed, s->last_lapsed);
@@ -73,15 +61,17 @@ static void report(const cn_server_stats *s, bool json)
                (unsigned long long)s->connections_refused, s->last_connection_refusal);
     if (json)
         cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:o, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:I, s:s}", "frames",
+            "{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:s}", "frames",
             (json_int_t)s->frames, "commands_applied", (json_int_t)s->commands_applied,
             "commands_refused", (json_int_t)s->commands_refused, "refusals",
             cli_refusals_json(s->refused), "deadline_misses", (json_int_t)s->deadline_misses,
-            "watchdog_stops", (json_int_t)s->watchdog_stops, "last_refusal", s->last_refusal,
-            "connections_refused", (json_int_t)s->connections_refused, "last_connection_refusal",
-            s->last_connection_refusal, "servo_period_us", durations_to_json(&s->period),
-            "command_age_us", durations_to_json(&s->command_age), "leases_lapsed",
-            (json_int_t)s->leases_lapsed, "last_lapsed", s->last_lapsed));
+            "overruns", (json_int_t)s->overruns, "watchdog_stops", (json_int_t)s->watchdog_stops,
+            "last_refusal", s->last_refusal, "connections_refused",
+            (json_int_t)s->connections_refused, "last_connection_refusal",
+            s->last_connection_refusal, "servo_period_us", cli_histogram_json(&s->period),
+            "servo_work_us", cli_histogram_json(&s->work), "command_age_us",
+            cli_histogram_json(&s->command_age), "leases_lapsed", (json_int_t)s->leases_lapsed,
+            "last_lapsed", s->last_lapsed));
 }
 
 /* Points that a policy of the task would need and that nothing here measures. */
