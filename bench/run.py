@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """./dev bench [NAME [OPTIONS]]: runs benchmarks and writes what came out to bench/results/<cpu>/NAME.json.
 
-Without a name: those that take minutes (train, net, gemm, column). The others have scripts of their own,
+Without a name: those that take minutes (train, net, gemm, column, link). The others have scripts of their own,
 bench/NAME.py, and say with --help what they can. docs/performance.md explains how to read the results.
 """
 import json
@@ -51,7 +51,13 @@ def column(*options):
     return {f"width_{width}": measure("column", "--width", str(width), *options) for width in (64, 256)}, 1
 
 
-PROGRAMS = {"train": train, "net": net, "gemm": gemm, "column": column}
+def link(*options):
+    # The log is judged at a rate that control may have: faster than the disk it only loses messages.
+    return {"one_after_the_other": measure("link", "--seconds", "1", *options),
+            "rate_1000_hz": measure("link", "--rate", "1000", "--seconds", "4", *options)}, 1
+
+
+PROGRAMS = {"train": train, "net": net, "gemm": gemm, "column": column, "link": link}
 
 
 def scripts():

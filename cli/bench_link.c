@@ -304,8 +304,11 @@ static cn_status measure_sizes(bench *b, cn_error *err)
     const cn_robot_observer *observer;
     CN_TRY(cli_place_watcher(&b->place, &observer, err));
     observer->command(observer->self, action, &command.command);
-    const cn_wire_request r = {
-        .id = 5000, .lease = cn_gate_token(), .kind = CN_WIRE_COMMAND, .command = command};
+    const cn_wire_request r = {.protocol_version = CN_PROTOCOL_VERSION,
+                               .id = 5000,
+                               .lease = cn_gate_token(),
+                               .kind = CN_WIRE_COMMAND,
+                               .command = command};
     cn_wire_frame f = {.sequence = 5000,
                        .resets = 100,
                        .applied = command,

@@ -4,11 +4,14 @@ its readers expect. No figure is judged here: timings live in bench/.
 Usage: test_bench.py BUILD_FOLDER
 """
 import json
+import os
+import signal
+import socket
 import sys
 
-from program import FAILED, REACH, USAGE, finish, main, run, said, start
+from program import FAILED, REACH, USAGE, finish, first_lines, main, run, said, scaled, start
 
-BENCHMARKS = ("train", "net", "gemm", "column")
+BENCHMARKS = ("train", "net", "gemm", "column", "link", "clock")
 TINY = ("--rounds", 2, "--seconds", 0.001)
 
 
@@ -53,7 +56,8 @@ def test_every_benchmark_has_help_with_an_example():
     for name in BENCHMARKS:
         out = run("bench", name, "--help")
         assert out.startswith(f"Usage: colonnade bench {name} "), out
-        assert "\n  --rounds " in out and f"\nExample:\n  colonnade bench {name}" in out, out
+        assert name == "clock" or "\n  --rounds " in out, out
+        assert f"\nExample:\n  colonnade bench {name}" in out, out
 
 
 def test_wrong_usage():
@@ -62,6 +66,8 @@ def test_wrong_usage():
     for arguments, words in ((("train",), "TASK is missing"),
                              (("net", "--rounds", "0"), "--rounds 0: expected a whole number from 1"),
                              (("column", "--width", "3"), "--width 3: expected"),
+                             (("link", "--rate", "-1"), "--rate -1: expected"),
+                             (("clock", "--rate", "0"), "--rate 0: expected"),
                              (("gemm", "x"), "'x' is one argument too many")):
         _, error = finish(start("bench", *arguments), USAGE)
         said(error, words, lines=2)
@@ -128,6 +134,61 @@ def test_column():
     for kind in ("first", "linear", "adapter"):
         positive(result[kind])
     assert result["linear"]["trainable_parameters"] > result["first"]["trainable_parameters"]
+
+
+def judge_link(result):
+    for side in ("raw_us", "ours_us", "logged_us"):
+        assert set(result[side]) == {"p50", "p99"} and result[side]["p50"] <= result[side]["p99"], result[side]
+        positive(result[side])
+    positive({key: result[key] for key in ("p50_ratio", "p99_ratio", "log_p50_ratio", "log_p99_ratio", "exchanges",
+                                           "frame_bytes", "command_bytes", "rounds")})
+    assert result["rounds"] == 1 and result["lost"] >= 0 and result["log_dropped"] >= 0
+    # Six joints: positions, velocities and efforts, eight bytes each; as many targets.
+    assert 3 * 6 * 8 < result["frame_bytes"] < 512 and 6 * 8 < result["command_bytes"] < 128, result
+
+
+LINK = ("link", "--task", REACH, "--rounds", 1, "--seconds", scaled(0.2, 1))
+
+
+def leftovers():
+    return sorted(name for name in os.listdir("/tmp") if name.startswith("colonnade-bench-"))
+
+
+def test_link():
+    before = leftovers()
+    judge_link(bench(*LINK))
+    judge_link(bench(*LINK, "--rate", 500, "--endpoint", f"ipc://{os.getcwd()}/arm"))
+    assert os.listdir() == [] and leftovers() == before
+
+
+def test_link_over_tcp():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    judge_link(bench(*LINK, "--endpoint", f"tcp://127.0.0.1:{port}"))
+
+
+def test_link_that_cannot_be():
+    for arguments, words in ((("--task", "nowhere.yaml"), "nowhere.yaml"),
+                             (("--endpoint", "udp://x"), "udp://x"),
+                             (("--endpoint", "tcp://192.0.2.1:5555"), "both sides are on this machine"),
+                             (("--endpoint", "ipc:///nowhere/arm"), "ipc:///nowhere/arm")):
+        _, error = finish(start("bench", *LINK, *arguments), FAILED)
+        said(error, words)
+
+
+def test_link_is_interrupted():
+    process = start("bench", "link", "--task", REACH, "--seconds", 1, "--rounds", 1000)
+    first_lines(process, "round 1 of 1000")
+    process.send_signal(signal.SIGINT)
+    _, error = finish(process, FAILED)
+    said(error, "stopped")
+
+
+def test_clock():
+    result = bench("clock", "--rate", 500, "--seconds", 0.2)
+    assert set(result["period_us"]) == {"p50", "p99", "p999", "max"} and result["misses"] >= 0
+    assert 0 < result["periods"] <= 101 and result["period_us"]["max"] >= 2000, result
 
 
 if __name__ == "__main__":
