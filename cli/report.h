@@ -14,10 +14,10 @@ void cli_refusals_print(const char *who, const uint64_t *counts);
 /* {"stale": 3}: the counts above zero. */
 json_t *cli_refusals_json(const uint64_t *counts);
 
-/* Durations in ns as {p50, p99, p999, max} in us. */
+/* Durations in ns as {p50, p99, p999, max} in us; null: there are none. */
 json_t *cli_histogram_json(const cn_histogram *durations);
 
-/* The same as a row of a table, in us; without a name the table's heading. */
+/* The same as a row of a table, or nothing; without a name the table's heading. */
 void cli_histogram_print(const char *name, const cn_histogram *durations);
 
 #endif
