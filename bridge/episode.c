@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,14 +22,15 @@
 typedef Colonnade__V1__SensorFrame pb_frame;
 typedef Colonnade__V1__Command pb_command;
 typedef Colonnade__V1__PolicyStep pb_step;
+typedef Colonnade__V1__Event pb_event;
 
 typedef struct loader {
     const char *path; /* borrowed */
     cn_episode *episode;
     cn_mcap_reader *file;
     cn_arena *arena;
-    size_t frames, commands, steps, floats; /* room in the arrays */
-    int joints, tracked;                    /* of the first message that told; -1: none yet */
+    size_t frames, commands, steps, floats, events; /* room in the arrays */
+    int joints, tracked; /* of the first message that told; -1: none yet */
 } loader;
 
 /* Makes room for `needed` items of `item` bytes. */
@@ -89,6 +91,8 @@ static cn_status copy_points(loader *l, const pb_frame *m, cn_arm_state *to, cn_
             continue;
         CN_FAIL_IF(to->tracked == CN_MAX_TRACKED, CN_ERR_FORMAT, err,
                    "%s: a frame with more than %d tracked points", l->path, CN_MAX_TRACKED);
+        if (l->tracked < 0)
+            snprintf(l->episode->point[to->tracked], CN_NAME, "%s", m->vectors[i]->name);
         memcpy(to->point[to->tracked++], m->vectors[i]->value, sizeof to->point[0]);
     }
     CN_FAIL_IF(l->tracked >= 0 && to->tracked != l->tracked, CN_ERR_FORMAT, err,
@@ -192,9 +196,20 @@ static cn_status add_step(loader *l, const cn_mcap_record *r, cn_error *err)
 
 static cn_status add_event(loader *l, const cn_mcap_record *r, cn_error *err)
 {
-    if (!colonnade__v1__event__unpack(cn_arena_reset(l->arena), r->size, r->data))
+    cn_episode *const e = l->episode;
+    const pb_event *const m =
+        colonnade__v1__event__unpack(cn_arena_reset(l->arena), r->size, r->data);
+    if (!m)
         return undecodable(l, "Event", r, err);
-    l->episode->events++;
+    void *array = e->event;
+    const cn_status grown =
+        reserve(l, &array, &l->events, (size_t)e->events + 1, sizeof *e->event, err);
+    e->event = array;
+    CN_TRY(grown);
+    cn_episode_event *const event = &e->event[e->events++];
+    event->log_time_ns = r->log_time;
+    snprintf(event->kind, sizeof event->kind, "%s", m->kind);
+    snprintf(event->text, sizeof event->text, "%s", m->text);
     return CN_OK;
 }
 
@@ -311,6 +326,7 @@ void cn_episode_destroy(cn_episode **episode)
     free(e->frame);
     free(e->command);
     free(e->step);
+    free(e->event);
     free(e->floats);
     free(e);
     *episode = NULL;
@@ -342,9 +358,11 @@ void cn_episode_trim(cn_episode *e, double start_s, double duration_s)
 {
     if (e->frames == 0)
         return;
-    const uint64_t from = time_after(e->frame[0].log_time_ns, start_s);
-    const uint64_t to = time_after(from, duration_s);
+    const uint64_t begin = time_after(e->frame[0].log_time_ns, start_s);
+    const uint64_t to = time_after(begin, duration_s);
+    const uint64_t from = start_s > 0 ? begin : 0; /* a goal's event comes before its first frame */
     e->frames = keep(e->frame, e->frames, sizeof *e->frame, from, to);
     e->commands = keep(e->command, e->commands, sizeof *e->command, from, to);
     e->steps = keep(e->step, e->steps, sizeof *e->step, from, to);
+    e->events = keep(e->event, e->events, sizeof *e->event, from, to);
 }

@@ -32,6 +32,11 @@ typedef struct cn_episode_step {
     bool success;
 } cn_episode_step;
 
+typedef struct cn_episode_event {
+    uint64_t log_time_ns;
+    char kind[CN_NAME], text[160]; /* cut where they are longer */
+} cn_episode_event;
+
 typedef struct cn_episode {
     char task[CN_NAME], arm[CN_NAME];
     char task_file[1024], policy_file[1024], policy_checksum[32], robot[256];
@@ -39,10 +44,12 @@ typedef struct cn_episode {
     uint64_t messages; /* in the file, of every channel */
     bool truncated;    /* the file was cut off; what is here is whole */
     int frames, commands, steps, events;
-    int observation_size, action_size; /* of the steps; 0 when there are none */
+    int observation_size, action_size;   /* of the steps; 0 when there are none */
+    char point[CN_MAX_TRACKED][CN_NAME]; /* names of the tracked points */
     cn_episode_frame *frame;
     cn_episode_command *command;
     cn_episode_step *step;
+    cn_episode_event *event;
     float *floats; /* storage of observations and actions */
 } cn_episode;
 
@@ -55,8 +62,8 @@ typedef struct cn_episode {
 cn_status cn_episode_load(const char *path, cn_episode **out, cn_error *err);
 void cn_episode_destroy(cn_episode **episode);
 
-/* Keeps what was logged from start_s for duration_s after the first frame. An interval without a frame
- * leaves the episode empty.
+/* Keeps what was logged from start_s for duration_s after the first frame; from 0 on, also what
+ * came before that. An interval without a frame leaves the episode empty.
  * @param start_s     s, >= 0
  * @param duration_s  s, > 0; infinity: to the end */
 void cn_episode_trim(cn_episode *episode, double start_s, double duration_s);

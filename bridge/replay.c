@@ -56,6 +56,8 @@ cn_status cn_replay_verify(const cn_episode *episode, cn_act *act, void *policy,
 #define LOST_MARGIN_S   0.2 /* for the network and both schedulers */
 #define HOLDING_ALLOWED 5   /* frames in a row in which the server may follow nothing of ours */
 
+#define PAUSE_NS (CN_NS_PER_S / 20) /* between two questions whether it is over */
+
 #define POSE_TOLERANCE_RAD 0.02  /* how near to the first pose is there: about 1 degree, */
 #define POSE_TOLERANCE_M   0.005 /* or half a centimetre */
 #define POSE_WAIT_S        10.0  /* for getting there once the gentle motion is over */
@@ -75,19 +77,21 @@ typedef struct planned {
 typedef struct player {
     const cn_episode *episode;
     cn_link *link;
-    const atomic_bool *stop;
+    const cn_play_config *config;
     const cn_plant_info *info;
     cn_frame frame; /* the last one */
     int holding;    /* frames in a row in which the server followed nothing */
+    int next;       /* command to go on with */
+    bool paused;
     planned *plan;  /* [episode->commands] */
     double squares; /* of position errors, summed */
     uint64_t compared, missed;
 } player;
 
-static cn_status check_arguments(const cn_episode *episode, const cn_plant_info *info, double rate,
-                                 double speed, cn_error *err)
+static cn_status check_arguments(const cn_episode *episode, const cn_plant_info *info,
+                                 const cn_play_config *config, cn_error *err)
 {
-    const double period = episode->control_period_s;
+    const double period = episode->control_period_s, rate = config->rate, speed = config->speed;
     CN_FAIL_IF(!(rate > 0 && isfinite(rate)), CN_ERR_ARGUMENT, err,
                "a rate of %g, expected a number above 0", rate);
     CN_FAIL_IF(!(speed > 0 && speed <= 1), CN_ERR_ARGUMENT, err,
@@ -146,7 +150,7 @@ static cn_status check_following(player *p, cn_error *err)
 
 static cn_status check_stop(const player *p, cn_error *err)
 {
-    CN_FAIL_IF(p->stop && atomic_load(p->stop), CN_ERR_CANCELLED, err,
+    CN_FAIL_IF(p->config->stop && atomic_load(p->config->stop), CN_ERR_CANCELLED, err,
                "stopped: the robot holds its pose");
     return CN_OK;
 }
@@ -166,9 +170,17 @@ static cn_status next_frame(player *p, cn_error *err)
     }
 }
 
+static void ask_watcher(player *p)
+{
+    const int at = p->next < p->episode->commands ? p->next : p->episode->commands - 1;
+    const double seconds = (double)p->plan[at].tick * p->episode->control_period_s;
+    p->paused = p->config->watch && !p->config->watch(p->config->watcher, seconds);
+}
+
 /* One command, then the next frame. */
 static cn_status exchange(player *p, const cn_arm_command *command, cn_error *err)
 {
+    ask_watcher(p);
     CN_TRY(check_stop(p, err));
     if (cn_link_lockstep(p->link))
         return cn_link_step(p->link, command, &p->frame, err);
@@ -179,7 +191,7 @@ static cn_status exchange(player *p, const cn_arm_command *command, cn_error *er
     return check_following(p, err);
 }
 
-/* ---- The way to the first pose ---- */
+/* ---- The way to a pose of the log ---- */
 
 /* Control periods of a minimum-jerk motion in which no joint is faster than speed * its limit. */
 static double approach_periods(const player *p, const double *goal, double speed)
@@ -216,9 +228,9 @@ static cn_status settle(player *p, const double *goal, cn_arm_command *command, 
     const double gain = fmin(1, period / POSE_INTEGRAL_S);
     double away;
     int j = furthest_joint(p, goal, &away);
-    for (double waited = 0; away > 1; waited += period) {
+    for (double waited = 0; away > 1 && !p->paused; waited += period) {
         CN_FAIL_IF(waited > POSE_WAIT_S, CN_ERR_TIMEOUT, err,
-                   "joint '%s' does not reach the log's first pose: it is at %g %s, wanted %g",
+                   "joint '%s' does not reach the log's pose: it is at %g %s, wanted %g",
                    p->info->joint[j].name, p->frame.state.position[j], p->info->joint[j].unit,
                    goal[j]);
         for (int i = 0; i < p->info->joints; i++)
@@ -229,15 +241,24 @@ static cn_status settle(player *p, const double *goal, cn_arm_command *command, 
     return CN_OK;
 }
 
-static cn_status approach(player *p, double speed, cn_error *err)
+/* Where the arm was when the next command was decided on, or the last time before that is logged.
+ */
+static const double *pose_before(const player *p)
 {
-    const cn_episode *const e = p->episode;
-    const double *const goal =
-        e->frame[p->plan[0].before >= 0 ? p->plan[0].before : 0].state.position;
-    const double periods = approach_periods(p, goal, speed);
+    int i = p->next;
+    while (i > 0 && p->plan[i].before < 0)
+        i--;
+    return p->episode->frame[p->plan[i].before >= 0 ? p->plan[i].before : 0].state.position;
+}
+
+/* Gives up in a pause. */
+static cn_status approach(player *p, cn_error *err)
+{
+    const double *const goal = pose_before(p);
+    const double periods = approach_periods(p, goal, p->config->speed);
     const cn_arm_state start = p->frame.state;
     cn_arm_command command = {.mode = CN_COMMAND_POSITION, .joints = p->info->joints};
-    for (double n = 1; n <= periods; n++) {
+    for (double n = 1; n <= periods && !p->paused; n++) {
         const double u = n / periods, s = u * u * u * (10 + u * (6 * u - 15));
         for (int j = 0; j < p->info->joints; j++)
             command.target[j] = start.position[j] + s * (goal[j] - start.position[j]);
@@ -260,50 +281,75 @@ static void compare(player *p, int logged)
     p->compared += (uint64_t)p->info->joints;
 }
 
-static cn_status play(player *p, double rate, uint64_t *commands, cn_error *err)
+/* From the next command to the end, or to a pause. */
+static cn_status play(player *p, uint64_t *commands, cn_error *err)
 {
     const cn_episode *const e = p->episode;
     const uint64_t start = p->frame.sequence;
-    const int last = e->commands - 1;
-    const double end = (double)p->plan[last].tick + 1;
-    for (int current = -1;;) {
+    const int first = p->next, last = e->commands - 1;
+    const double begin = (double)p->plan[first].tick, end = (double)p->plan[last].tick + 1;
+    for (int current = first - 1; !p->paused;) {
         /* A hair more, so that a rate that is no binary fraction still meets whole ticks. */
-        const double tick = (double)(p->frame.sequence - start) * rate + 1e-9;
+        const double tick = begin + (double)(p->frame.sequence - start) * p->config->rate + 1e-9;
         int due = current;
         while (due < last && (double)p->plan[due + 1].tick <= tick)
             due++;
-        if (due > current && current >= 0)
+        if (due > current && current >= first)
             compare(p, p->plan[due].before);
         if (due > current)
             ++*commands;
         if (tick >= end) {
             compare(p, p->plan[last].after);
-            return CN_OK;
+            break;
         }
         current = due;
+        p->next = current + 1;
         const uint64_t before = p->frame.sequence;
         CN_TRY(exchange(p, &e->command[current].command, err));
         p->missed += p->frame.sequence - before - 1;
     }
+    return CN_OK;
 }
 
-cn_status cn_replay_play(const cn_episode *episode, cn_link *link, double rate, double speed,
-                         const atomic_bool *stop, cn_play_report *report, cn_error *err)
+/* Between two pauses, under a lease of its own. */
+static cn_status play_until_pause(player *p, uint64_t *commands, cn_error *err)
+{
+    cn_status status = CN_OK;
+    CN_TRY_CLEANUP(cn_link_acquire(p->link, err));
+    /* A new goal moves nothing, and its answer tells where the arm is, whatever the clock. */
+    CN_TRY_CLEANUP(cn_link_reset(p->link, 0, true, &p->frame, err));
+    p->holding = 0;
+    CN_TRY_CLEANUP(approach(p, err));
+    CN_TRY_CLEANUP(play(p, commands, err));
+cleanup:
+    cn_link_release(p->link, NULL);
+    return status;
+}
+
+static cn_status wait_while_paused(player *p, cn_error *err)
+{
+    for (ask_watcher(p); p->paused; ask_watcher(p)) {
+        CN_TRY(check_stop(p, err));
+        cn_clock_sleep_until(cn_clock_now() + PAUSE_NS);
+    }
+    return CN_OK;
+}
+
+cn_status cn_replay_play(const cn_episode *episode, cn_link *link, const cn_play_config *config,
+                         cn_play_report *report, cn_error *err)
 {
     *report = (cn_play_report){0};
-    player p = {.episode = episode, .link = link, .stop = stop, .info = cn_link_info(link)};
-    CN_TRY(check_arguments(episode, p.info, rate, speed, err));
+    player p = {.episode = episode, .link = link, .config = config, .info = cn_link_info(link)};
+    CN_TRY(check_arguments(episode, p.info, config, err));
     p.plan = calloc((size_t)episode->commands, sizeof *p.plan);
     CN_FAIL_IF(!p.plan, CN_ERR_MEMORY, err, "no memory to plan %d commands", episode->commands);
     make_plan(&p);
     cn_status status = CN_OK;
-    CN_TRY_CLEANUP(cn_link_acquire(link, err));
-    /* A new goal moves nothing, and its answer tells where the arm is, whatever the clock. */
-    CN_TRY_CLEANUP(cn_link_reset(link, 0, true, &p.frame, err));
-    CN_TRY_CLEANUP(approach(&p, speed, err));
-    CN_TRY_CLEANUP(play(&p, rate, &report->commands, err));
+    do {
+        CN_TRY_CLEANUP(wait_while_paused(&p, err));
+        CN_TRY_CLEANUP(play_until_pause(&p, &report->commands, err));
+    } while (p.paused && p.next < episode->commands);
 cleanup:
-    cn_link_release(link, NULL);
     free(p.plan);
     report->deadline_misses = p.missed;
     report->joint_rmse = p.compared ? sqrt(p.squares / (double)p.compared) : 0;

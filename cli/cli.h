@@ -68,12 +68,13 @@ void cli_print_json(json_t *object);
 /* Whether somebody watches: standard output is a terminal that can move its cursor. */
 bool cli_terminal(void);
 
-/* Columns of the terminal; 80 when it does not say. */
+/* Columns and rows of the terminal; 80 and 24 when it does not say. */
 int cli_width(void);
+int cli_height(void);
 
 /* Draws lines on a terminal, over those that it drew before; the cursor rests below them. What is
  * wider than the terminal is cut. */
-enum { CLI_BLOCK_LINES = 16, CLI_BLOCK_WIDTH = 256 };
+enum { CLI_BLOCK_LINES = 56, CLI_BLOCK_WIDTH = 256 };
 void cli_block(char lines[][CLI_BLOCK_WIDTH], int count);
 
 /* A line that is rewritten in place on a terminal; elsewhere a plain line, at most every few

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/realtime.h"
 #include "cli/cli.h"
+#include "cli/keyboard.h"
 #include "cli/ranks.h"
 
 /* Between two plain progress lines when nobody watches. */
@@ -68,6 +69,14 @@ int cli_width(void)
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
         return 80;
     return size.ws_col;
+}
+
+int cli_height(void)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
+        return 24;
+    return size.ws_row;
 }
 
 /* Rows that the last block takes now: a terminal that became narrower has wrapped its lines. */
@@ -199,6 +208,7 @@ static void on_signal(int number)
         answer(" finishing the iteration; again: quit at once");
     } else if (number == SIGINT) {
         answer("\n");
+        cli_keyboard_close();
         _exit(130);
     }
 }

@@ -84,7 +84,7 @@ cleanup:
 }
 
 cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const char *path,
-                          const char *camera, cli_video_report *report, cn_error *err)
+                          const char *camera, double rate, cli_video_report *report, cn_error *err)
 {
     cn_status status = CN_OK;
     cn_twin *twin = NULL;
@@ -95,13 +95,13 @@ cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const 
     CN_TRY_CLEANUP(cn_twin_create(task, NULL, &twin, err));
     if (camera || cn_renderer_create(twin, WIDTH, HEIGHT, "view", &renderer, NULL) != CN_OK)
         CN_TRY_CLEANUP(cn_renderer_create(twin, WIDTH, HEIGHT, camera, &renderer, err));
-    CN_TRY_CLEANUP(start_encoder(path, 1.0 / episode->control_period_s, &e, err));
+    CN_TRY_CLEANUP(start_encoder(path, rate / episode->control_period_s, &e, err));
     status = draw_frames(episode, twin, renderer, e.input, path, err);
     const cn_status finished = finish_encoder(&e, path, status == CN_OK ? err : NULL);
     status = status == CN_OK ? finished : status;
     *report = (cli_video_report){
         .frames = episode->frames,
-        .seconds = episode->frames * episode->control_period_s,
+        .seconds = episode->frames * episode->control_period_s / rate,
     };
 cleanup:
     cn_renderer_destroy(&renderer);

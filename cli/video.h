@@ -14,8 +14,9 @@ typedef struct cli_video_report {
 
 /* @param path   .mp4, replaced when it exists
  * @param camera  of the model; NULL: "view" if there is one, else a free camera
+ * @param rate    seconds of the log in a second of the film
  * @return CN_ERR_IO (no ffmpeg, no EGL, disk), CN_ERR_MISMATCH (another arm), CN_ERR_CANCELLED. */
 cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const char *path,
-                          const char *camera, cli_video_report *report, cn_error *err);
+                          const char *camera, double rate, cli_video_report *report, cn_error *err);
 
 #endif

@@ -144,7 +144,11 @@ static void test_episode_is_what_was_logged(void)
     CU_ASSERT_EQUAL(e->messages, 4 * TICKS + 2);
     CU_ASSERT_FALSE(e->truncated);
     CU_ASSERT_FATAL(e->frames == TICKS && e->commands == TICKS && e->steps == TICKS);
-    CU_ASSERT_EQUAL(e->events, 1);
+    CU_ASSERT_EQUAL_FATAL(e->events, 1);
+    CU_ASSERT_STRING_EQUAL(e->event[0].kind, "end");
+    CU_ASSERT_STRING_EQUAL(e->event[0].text, "time");
+    CU_ASSERT(e->event[0].log_time_ns >= e->frame[0].log_time_ns);
+    CU_ASSERT_STRING_EQUAL(e->point[0], "target");
     CU_ASSERT(e->observation_size == 3 && e->action_size == 2);
     for (int i = 0; i < TICKS; i++) {
         const cn_episode_frame *f = &e->frame[i];
@@ -333,17 +337,21 @@ static void test_episode_trim_keeps_an_interval(void)
     cn_episode_frame frame[N] = {0};
     cn_episode_command command[N] = {0};
     cn_episode_step step[N] = {0};
+    cn_episode_event event[2] = {{.log_time_ns = 100 * second - 1, .kind = "goal"},
+                                 {.log_time_ns = 104 * second, .kind = "end"}};
     for (uint64_t i = 0; i < N; i++) {
         frame[i] = (cn_episode_frame){.log_time_ns = 100 * second + i * second, .sequence = i};
         command[i] = (cn_episode_command){.log_time_ns = frame[i].log_time_ns + 1, .sequence = i};
         step[i] = (cn_episode_step){.log_time_ns = frame[i].log_time_ns + 1, .tick = i};
     }
-    cn_episode e = {.frames = N, .commands = N, .steps = N};
+    cn_episode e = {.frames = N, .commands = N, .steps = N, .events = 2};
     e.frame = frame;
     e.command = command;
     e.step = step;
+    e.event = event;
     cn_episode_trim(&e, 0, INFINITY);
     CU_ASSERT_EQUAL(e.frames, N);
+    CU_ASSERT_EQUAL(e.events, 2); /* what came before the first frame as well */
     cn_episode_trim(&e, 2.5, 3);
     CU_ASSERT_EQUAL_FATAL(e.frames, 3);
     CU_ASSERT_EQUAL(e.frame[0].sequence, 3);
@@ -352,6 +360,8 @@ static void test_episode_trim_keeps_an_interval(void)
     CU_ASSERT_EQUAL(e.command[0].sequence, 3);
     CU_ASSERT_EQUAL(e.steps, 3);
     CU_ASSERT_EQUAL(e.step[2].tick, 5);
+    CU_ASSERT_EQUAL_FATAL(e.events, 1);
+    CU_ASSERT_STRING_EQUAL(e.event[0].kind, "end");
     cn_episode_trim(&e, 18446744073.0, INFINITY); /* past the end of a 64-bit clock */
     CU_ASSERT_EQUAL(e.frames, 0);
     cn_episode_trim(&e, 0, 1); /* nothing is left to keep */

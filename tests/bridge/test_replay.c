@@ -96,14 +96,38 @@ static cn_episode record(cn_episode_frame frames[TICKS + 1], cn_episode_command 
     return e;
 }
 
+/* Somebody who pauses where the log is at `at` (whole ticks), each time for a few questions. */
+typedef struct pauses {
+    int count, at[2];
+    int begun, questions; /* of the pause under way, still to come */
+    double last;          /* what was told */
+} pauses;
+
+static bool watch(void *self, double seconds)
+{
+    pauses *p = self;
+    CU_ASSERT(seconds >= p->last);
+    p->last = seconds;
+    if (p->questions > 0)
+        return --p->questions == 0;
+    if (p->begun == p->count || seconds < p->at[p->begun] * PERIOD_S - 1e-9)
+        return true;
+    p->begun++;
+    p->questions = 3;
+    return false;
+}
+
 /* Plays the episode to a fresh arm, at rest at zero; *seconds: how long the arm's time went on. */
-static cn_play_report play(const cn_episode *e, bool lockstep, double rate, double *seconds)
+static cn_play_report play_watched(const cn_episode *e, bool lockstep, double rate, pauses *watcher,
+                                   double *seconds)
 {
     robot r;
     cn_play_report report;
     robot_start(&r, lockstep, PERIOD_S);
     cn_link *link = robot_link(&r);
-    CN_ASSERT_OK(cn_replay_play(e, link, rate, SPEED, NULL, &report, &err));
+    const cn_play_config config = {
+        .rate = rate, .speed = SPEED, .watch = watcher ? watch : NULL, .watcher = watcher};
+    CN_ASSERT_OK(cn_replay_play(e, link, &config, &report, &err));
     cn_link_destroy(&link);
     robot_stop(&r);
     *seconds = r.arm.state.time_s;
@@ -111,6 +135,11 @@ static cn_play_report play(const cn_episode *e, bool lockstep, double rate, doub
     CU_ASSERT_EQUAL(r.arm.broken, 0);
     robot_free(&r);
     return report;
+}
+
+static cn_play_report play(const cn_episode *e, bool lockstep, double rate, double *seconds)
+{
+    return play_watched(e, lockstep, rate, NULL, seconds);
 }
 
 static void test_play_follows_the_log_in_lockstep(void)
@@ -149,6 +178,75 @@ static void test_play_follows_the_log_in_real_time(void)
     CU_ASSERT(r.joint_rmse < RMSE_LIMIT);
 }
 
+/* A pause loses no command, and after it the arm is brought to where the log goes on. */
+static void test_play_goes_on_after_a_pause(void)
+{
+    static cn_episode_frame frames[TICKS + 1];
+    static cn_episode_command commands[TICKS];
+    const cn_episode e = record(frames, commands);
+    pauses two = {.count = 2, .at = {TICKS / 3, TICKS / 2}}, early = {.count = 1, .at = {0}};
+    double once, paused;
+    play(&e, true, 1, &once);
+    cn_play_report r = play_watched(&e, true, 1, &two, &paused);
+    CU_ASSERT_EQUAL(two.begun, 2);
+    CU_ASSERT_EQUAL(r.commands, TICKS);
+    CU_ASSERT(r.joint_rmse > 0 && r.joint_rmse < RMSE_LIMIT);
+    CU_ASSERT(paused > once);
+    r = play_watched(&e, true, 1, &early, &paused); /* before anything has moved */
+    CU_ASSERT_EQUAL(r.commands, TICKS);
+    CU_ASSERT_DOUBLE_EQUAL(paused, once, 1e-6);
+    frames[TICKS / 2].sequence = 0; /* where to go on from was not logged */
+    two.begun = 0;
+    two.last = 0;
+    r = play_watched(&e, true, 1, &two, &paused);
+    CU_ASSERT_EQUAL(r.commands, TICKS);
+}
+
+/* A pause gives the lease back and leaves the arm standing; others may have it meanwhile. */
+typedef struct visitor {
+    cn_link *link;
+    int asked;
+    cn_frame first, last;
+} visitor;
+
+static bool visit(void *self, double seconds)
+{
+    enum { STANDS = 20, OVER = 30 }; /* questions, 20 a second */
+    visitor *v = self;
+    if (seconds < TICKS / 2 * PERIOD_S || v->asked == OVER)
+        return true;
+    v->asked++;
+    if (v->asked == STANDS || v->asked == OVER) {
+        cn_frame *frame = v->asked == OVER ? &v->last : &v->first;
+        CN_ASSERT_OK(cn_link_acquire(v->link, &err));
+        CN_ASSERT_OK(cn_link_reset(v->link, 0, true, frame, &err));
+        CN_ASSERT_OK(cn_link_release(v->link, &err));
+    }
+    return false;
+}
+
+static void test_play_stands_still_in_a_pause(void)
+{
+    static cn_episode_frame frames[TICKS + 1];
+    static cn_episode_command commands[TICKS];
+    const cn_episode e = record(frames, commands);
+    robot r;
+    cn_play_report report;
+    robot_start(&r, false, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    visitor v = {.link = robot_link(&r)};
+    const cn_play_config config = {.rate = 1, .speed = SPEED, .watch = visit, .watcher = &v};
+    CN_ASSERT_OK(cn_replay_play(&e, link, &config, &report, &err));
+    for (int j = 0; j < 3; j++) {
+        CU_ASSERT_DOUBLE_EQUAL(v.first.state.position[j], v.last.state.position[j], 1e-3);
+        CU_ASSERT(fabs(v.first.state.velocity[j]) < 1e-3);
+    }
+    CU_ASSERT(report.commands > TICKS / 2 && report.joint_rmse < RMSE_LIMIT);
+    cn_link_destroy(&v.link);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
 /* Frames that were lost to the log, and commands that answer none of it. */
 static void test_play_needs_no_complete_log(void)
 {
@@ -170,7 +268,8 @@ static void expect_refused(const cn_episode *e, double rate, double speed, cn_st
     cn_play_report report;
     robot_start(&r, true, PERIOD_S);
     cn_link *link = robot_link(&r);
-    CN_ASSERT_FAILS(code, words, cn_replay_play(e, link, rate, speed, NULL, &report, &err));
+    const cn_play_config config = {.rate = rate, .speed = speed};
+    CN_ASSERT_FAILS(code, words, cn_replay_play(e, link, &config, &report, &err));
     CU_ASSERT_EQUAL(report.commands, 0);
     cn_link_destroy(&link);
     robot_end(&r);
@@ -213,16 +312,18 @@ static void test_play_stops_when_told(void)
     static cn_episode_command commands[TICKS];
     const cn_episode e = record(frames, commands);
     const atomic_bool stop = true;
+    const cn_play_config stopped = {.rate = 1, .speed = 1, .stop = &stop};
+    const cn_play_config config = {.rate = 1, .speed = 1};
     robot r;
     cn_play_report report;
     robot_start(&r, false, PERIOD_S);
     cn_link *link = robot_link(&r);
     CN_ASSERT_FAILS(CN_ERR_CANCELLED, "holds its pose",
-                    cn_replay_play(&e, link, 1, 1, &stop, &report, &err));
+                    cn_replay_play(&e, link, &stopped, &report, &err));
     CN_ASSERT_OK(cn_link_acquire(link, &err)); /* the lease is free again */
     CN_ASSERT_OK(cn_link_estop(link, "test", &err));
     CN_ASSERT_FAILS(CN_ERR_SAFETY, "emergency stop",
-                    cn_replay_play(&e, link, 1, 1, NULL, &report, &err));
+                    cn_replay_play(&e, link, &config, &report, &err));
     cn_link_destroy(&link);
     robot_end(&r);
 }
@@ -232,19 +333,21 @@ static void test_play_notices_a_lost_robot(void)
     static cn_episode_frame frames[TICKS + 1];
     static cn_episode_command commands[TICKS];
     const cn_episode e = record(frames, commands);
+    const cn_play_config config = {.rate = 1, .speed = 1};
     robot r;
     cn_play_report report;
     robot_start(&r, false, PERIOD_S);
     cn_link *link = robot_link(&r);
     robot_stop(&r);
     CN_ASSERT_FAILS(CN_ERR_TIMEOUT, "has not answered",
-                    cn_replay_play(&e, link, 1, 1, NULL, &report, &err));
+                    cn_replay_play(&e, link, &config, &report, &err));
     cn_link_destroy(&link);
     robot_free(&r);
 }
 
 CN_TEST_MAIN("bridge.replay", T(test_verify_compares_bits), T(test_verify_errors),
              T(test_play_follows_the_log_in_lockstep), T(test_play_follows_the_log_in_real_time),
+             T(test_play_goes_on_after_a_pause), T(test_play_stands_still_in_a_pause),
              T(test_play_needs_no_complete_log), T(test_play_refuses_another_arm),
              T(test_play_names_the_joint_that_stays_away), T(test_play_stops_when_told),
              T(test_play_notices_a_lost_robot))

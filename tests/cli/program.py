@@ -45,6 +45,7 @@ KEYS = {
     "verify": {"messages", "actions_checked", "mismatches", "max_abs_error"},
     "sim": {"joint_rmse_rad"},
     "video": {"frames", "seconds", "video"},
+    "watch": {"messages", "seconds", "rounds"},
     "play": {"commands", "deadline_misses", "joint_rmse_rad"},
     "inspect": {"kind"},
 }

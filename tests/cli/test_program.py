@@ -101,7 +101,9 @@ def test_wrong_usage():
         fails(USAGE, f"{option} is for an arm at feetech:PORT", "robot", REACH, "--bind", "ipc://x",
               option, REACH)
     fails(USAGE, "--robot is missing", "control", "p")
-    fails(USAGE, "(0 given)", "replay", "log")
+    fails(USAGE, "watching", "replay", "log", "--sim", REACH, "--paused")
+    fails(USAGE, "watching", "replay", "log", "--robot", "ipc://arm", "--topics", "/events")
+    fails(USAGE, "--rate 11", "replay", "log", "--robot", "ipc://arm", "--rate", "11")
     fails(USAGE, "(2 given)", "replay", "log", "--verify", "p", "--video", "v")
     for command in ("eval", "adapt"):
         fails(USAGE, "--gap belongs to a simulated arm", command, "p", "--robot", "ipc:///tmp/x",
