@@ -17,7 +17,8 @@ static const struct {
     {"robot", cli_robot, "serve a robot: the MuJoCo twin of a task", false},
     {"keygen", cli_keygen, "make a key pair, for a robot or a controller", false},
     {"control", cli_control, "run a policy on a robot in real time", false},
-    {"replay", cli_replay, "watch, verify, simulate, film or play back a logged episode", false},
+    {"replay", cli_replay, "watch, verify, simulate, plot, film or play back a logged episode",
+     false},
     {"inspect", cli_inspect, "say what is in a policy, a log or a task", false},
     {"bench", cli_bench, "measure the program itself", true},
 };

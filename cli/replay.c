@@ -13,6 +13,7 @@
 #include "cli/measure.h"
 #include "cli/place.h"
 #include "cli/playback.h"
+#include "cli/plot.h"
 #include "cli/video.h"
 #include "policy/agent.h"
 #include "sim/servo.h"
@@ -23,7 +24,8 @@
 static const char *const names[] = {"LOG", NULL};
 static const cli_usage usage = {
     .synopsis =
-        "colonnade replay LOG [--verify POLICY | --sim TASK | --video FILE | --robot ENDPOINT]",
+        "colonnade replay LOG [--verify POLICY | --sim TASK | --plot FILE | --video FILE | --robot "
+        "ENDPOINT]",
     .text =
         "Without one of these, plays the log for you to watch: on a terminal a view that obeys "
         "keys\n"
@@ -33,6 +35,7 @@ static const cli_usage usage = {
         "the\n"
         "            bits; any difference is exit status 1\n"
         "  --sim     plays the logged commands to the simulated arm and reports how far it strays\n"
+        "  --plot    draws joints and commands, reward and latency over time\n"
         "  --video   films the episode (needs ffmpeg)\n"
         "  --robot   moves a robot gently to the first pose and plays the commands to it",
     .example = "colonnade replay episode.mcap --rate 0.5 --start 10",
@@ -40,7 +43,7 @@ static const cli_usage usage = {
 };
 
 typedef struct replay_options {
-    const char *log, *verify, *sim, *video, *task, *camera, *topics;
+    const char *log, *verify, *sim, *plot, *video, *task, *camera, *topics;
     cli_robot_options robot;
     double rate, speed, start, duration;
     int64_t column;
@@ -192,6 +195,21 @@ cleanup:
     return status;
 }
 
+/* ---- --plot ---- */
+
+static cn_status plot(const replay_options *o, const cn_episode *e, cn_error *err)
+{
+    cn_arm_joint joint[CN_MAX_JOINTS];
+    cli_plot_report r;
+    CN_TRY(describe_joints(o, e, joint, err));
+    CN_TRY(cli_plot_write(e, joint, o->plot, o->log, &r, err));
+    printf("%d panels, %.2f s: %s\n", r.panels, r.seconds, o->plot);
+    if (o->json)
+        cli_print_json(json_pack("{s:i, s:f, s:s}", "panels", r.panels, "seconds", r.seconds,
+                                 "plot", o->plot));
+    return CN_OK;
+}
+
 /* ---- --video ---- */
 
 static cn_status film(const replay_options *o, const cn_episode *e, cn_error *err)
@@ -297,6 +315,8 @@ static cn_status replay(const replay_options *o, bool *same, cn_error *err)
         status = verify(o, e, same, err);
     else if (o->sim)
         status = simulate(o, e, err);
+    else if (o->plot)
+        status = plot(o, e, err);
     else if (o->video)
         status = film(o, e, err);
     else if (o->robot.endpoint)
@@ -313,6 +333,7 @@ int cli_replay(int argc, char **argv)
     const cli_option options[] = {
         {"verify", "POLICY", "check every action", CLI_TEXT, &o.verify, 0, 0},
         {"sim", "TASK", "play the commands in simulation", CLI_TEXT, &o.sim, 0, 0},
+        {"plot", "FILE", "draw it: out.png", CLI_TEXT, &o.plot, 0, 0},
         {"video", "FILE", "film it: out.mp4", CLI_TEXT, &o.video, 0, 0},
         CLI_ROBOT_OPTIONS(&o.robot, "play the commands to a robot"),
         {"start", "S", "seconds of the log to leave out", CLI_REAL, &o.start, 0, 1e9},
@@ -335,7 +356,7 @@ int cli_replay(int argc, char **argv)
     const int status = cli_parse(&usage, options, argc, argv, &o.log);
     if (status >= 0)
         return status;
-    const int fixed = (o.verify != NULL) + (o.sim != NULL) + (o.video != NULL);
+    const int fixed = (o.verify != NULL) + (o.sim != NULL) + (o.plot != NULL) + (o.video != NULL);
     if (fixed && (o.loop || o.paused))
         return cli_wrong(&usage, "--loop and --paused are for watching and for --robot");
     if ((fixed || o.robot.endpoint) && o.topics)
@@ -345,7 +366,8 @@ int cli_replay(int argc, char **argv)
                          MOST_ROBOT_RATE);
     const int chosen = fixed + (o.robot.endpoint != NULL);
     if (chosen > 1)
-        return cli_wrong(&usage, "choose one of --verify, --sim, --video and --robot (%d given)",
+        return cli_wrong(&usage,
+                         "choose one of --verify, --sim, --plot, --video and --robot (%d given)",
                          chosen);
     cn_error err = {0};
     bool same;

@@ -41,6 +41,7 @@ LIBRARIES = {
     "yaml.h": {"base"},
     "jansson": {"tensor", "policy", "cli"},
     "getopt": {"cli"},
+    "cairo": {"cli"},
     "CUnit/": {"tests"},
 }
 

@@ -44,6 +44,7 @@ KEYS = {
     "control": {"ticks", "deadline_misses", "stale_frames", "latency_us", "stopped_by"},
     "verify": {"messages", "actions_checked", "mismatches", "max_abs_error"},
     "sim": {"joint_rmse_rad"},
+    "plot": {"panels", "seconds", "plot"},
     "video": {"frames", "seconds", "video"},
     "watch": {"messages", "seconds", "rounds"},
     "play": {"commands", "deadline_misses", "joint_rmse_rad"},

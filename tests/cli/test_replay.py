@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 import termios
 import time
 
+import numpy as np
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
-from program import (DONE, FAILED, Robot, finish, first_lines, last_json, logged_messages, main, run,
+from program import (DONE, FAILED, JACO, Robot, contents, finish, first_lines, last_json, logged_messages, main, run,
                      run_json, said, start, trained)
 from terminal import Terminal
 
@@ -203,6 +205,57 @@ def test_a_loop_on_a_robot_ends_when_told():
     report = last_json(out, "play")
     assert report["rounds"] >= 3 and report["commands"] > 0, report
     assert robot.report["commands_applied"] >= 3 * report["commands"], robot.report
+
+
+# Of cli/plot.c: where the panels are, and the colour of events. What was measured is the only blue.
+LEFT, RIGHT_EDGE, TOP, PANEL, GAP, WIDTH = 190, 1570, 132, 112, 12, 1600
+HAPPENED, NEAR = (204, 121, 167), 40  # of 255: edges are smooth
+
+
+def pixels(path):
+    """The picture as ffmpeg decodes it."""
+    raw = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+                         check=True, stdout=subprocess.PIPE)
+    return np.frombuffer(raw.stdout, np.uint8).reshape(-1, WIDTH, 3)
+
+
+def test_a_plot_shows_what_was_measured():
+    log = recorded()
+    report = run_json("plot", "replay", log, "--plot", "plot.png")
+    messages = decoded(log)
+    frames = [(at, message.position) for topic, at, message in messages if topic == "/robot/sensors"]
+    ends = [at for topic, at, message in messages if topic == "/events" and message.kind == "end"]
+    joints = len(frames[0][1])
+    assert report["panels"] == joints + 2 and report["plot"] == "plot.png"
+    assert abs(report["seconds"] - (frames[-1][0] - frames[0][0])) < 1e-3
+    picture = pixels("plot.png").astype(int)
+    blue = picture[:, :, 2] - picture[:, :, 0] > 60
+    assert blue.shape[0] > TOP + report["panels"] * (PANEL + GAP)
+    columns = np.arange(LEFT + 4, RIGHT_EDGE - 4)
+    at = frames[0][0] + (columns - LEFT) / (RIGHT_EDGE - LEFT) * report["seconds"]
+    for joint in range(joints):
+        top = TOP + joint * (PANEL + GAP)
+        panel = blue[top + 2:top + PANEL - 2, columns]
+        assert panel.any(axis=0).mean() > 0.9, "the curve is interrupted"
+        seen = panel.any(axis=0)
+        drawn = (panel * np.arange(panel.shape[0])[:, None]).sum(axis=0)[seen] / panel.sum(axis=0)[seen]
+        logged = np.interp(at, [s for s, _ in frames], [position[joint] for _, position in frames])[seen]
+        assert np.corrcoef(-drawn, logged)[0, 1] > 0.99, joint
+    x = LEFT + round((ends[0] - frames[0][0]) / report["seconds"] * (RIGHT_EDGE - LEFT))
+    marked = (abs(picture[TOP:, x - 3:x + 4] - HAPPENED).max(axis=2) < NEAR).any(axis=1)
+    assert marked.sum() > joints * PANEL / 2, "the end is not marked"
+
+
+def test_a_plot_that_cannot_be_made_leaves_nothing():
+    log = recorded()
+    before = contents(".")
+    out, error = finish(start("replay", log, "--plot", "no/folder/plot.png"), FAILED)
+    said(error, "no/folder/plot.png")
+    _, error = finish(start("replay", log, "--plot", "plot.png", "--start", 100), FAILED)
+    said(error, log, "no sensor frames")
+    _, error = finish(start("replay", log, "--plot", "plot.png", "--task", JACO), FAILED)
+    said(error, log, JACO)
+    assert out == "" and contents(".") == before
 
 
 if __name__ == "__main__":
