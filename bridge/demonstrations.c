@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/episode.h"
-
 #define PERIOD_TOLERANCE      1e-6 /* relative: periods are written in decimal, in two files */
 #define OBSERVATION_TOLERANCE 1e-4 /* of the observer on another processor */
 
@@ -14,7 +12,9 @@
 typedef struct walk {
     const cn_episode *episode;
     const cn_robot_observer *observer;
-    cn_replay *replay;
+    cn_demonstration_taker *take;
+    void *taker;
+    int taken;
     int cursor;         /* frame of the step under way */
     float *observation; /* [observation_size] what the observer makes of the log */
 } walk;
@@ -40,6 +40,10 @@ static cn_status check(const cn_episode *e, const cn_robot_observer *o, cn_error
     CN_FAIL_IF(state->joints != o->joints || state->tracked != o->tracked, CN_ERR_MISMATCH, err,
                "a log of %d joints and %d tracked points, the task has %d and %d", state->joints,
                state->tracked, o->joints, o->tracked);
+    for (int t = 0; t < o->tracked; t++)
+        CN_FAIL_IF(strcmp(e->point[t], o->point[t]) != 0, CN_ERR_MISMATCH, err,
+                   "a log whose tracked point %d is '%s', the task's is '%s'", t + 1, e->point[t],
+                   o->point[t]);
     return CN_OK;
 }
 
@@ -52,14 +56,17 @@ static int frame_of(const walk *w, const cn_episode_step *step)
     return -1;
 }
 
-static void add(const walk *w, const cn_episode_step *step, float reward, const float *next,
-                bool terminated)
+/* Passes a demonstration on, with what is the same for all. */
+static cn_status give(walk *w, cn_demonstration d, cn_error *err)
 {
+    const cn_episode_step *step = &w->episode->step[d.step];
     float action[CN_MAX_ACTIONS];
     for (int i = 0; i < w->episode->action_size; i++)
         action[i] = fminf(fmaxf(step->action[i], -1.0f), 1.0f);
-    const cn_transition t = {step->observation, action, reward, next, terminated};
-    cn_replay_add(w->replay, &t);
+    d.transition.observation = step->observation;
+    d.transition.action = action;
+    w->taken++;
+    return w->take(w->taker, &d, err);
 }
 
 /* The observer must see in the first reading what the policy saw in it. */
@@ -77,7 +84,7 @@ static cn_status check_first(const walk *w, cn_error *err)
 
 /* Step i, decided on frame f, and what came of it on the frame after it: of a period without a
  * decision it is the observer that says. Left out where that frame was not logged. */
-static void take_step(walk *w, int i, int f)
+static cn_status take_step(walk *w, int i, int f, cn_error *err)
 {
     const cn_episode *e = w->episode;
     const cn_robot_observer *o = w->observer;
@@ -93,18 +100,26 @@ static void take_step(walk *w, int i, int f)
         o->observe(o->self, &e->frame[g].state, &outcome, w->observation);
         if (e->frame[g].sequence != e->frame[f].sequence + 1)
             continue;
-        if (g == next)
-            add(w, step, step[1].reward, step[1].observation, false);
-        else
-            add(w, step, outcome.reward, w->observation, outcome.terminated);
+        cn_demonstration d = {.step = i, .frame = f, .next = g};
+        if (g == next) {
+            d.transition.reward = step[1].reward;
+            d.transition.next = step[1].observation;
+            d.success = step[1].success;
+        } else {
+            d.transition.reward = outcome.reward;
+            d.transition.next = w->observation;
+            d.transition.terminated = outcome.terminated;
+            d.success = outcome.success;
+        }
+        CN_TRY(give(w, d, err));
     }
+    return CN_OK;
 }
 
 static cn_status take_log(walk *w, cn_error *err)
 {
     const cn_episode *e = w->episode;
     const cn_robot_observer *o = w->observer;
-    const int64_t before = w->replay->added;
     bool begun = false;
     uint64_t goal = 0;
     for (int i = 0; i < e->steps; i++) {
@@ -121,33 +136,45 @@ static cn_status take_log(walk *w, cn_error *err)
         }
         begun = true;
         goal = frame->resets;
-        take_step(w, i, f);
+        CN_TRY(take_step(w, i, f, err));
     }
     CN_FAIL_IF(!begun, CN_ERR_NOT_FOUND, err, "the frames of its policy steps are missing");
-    CN_FAIL_IF(w->replay->added == before, CN_ERR_NOT_FOUND, err,
+    CN_FAIL_IF(w->taken == 0, CN_ERR_NOT_FOUND, err,
                "none of its %d policy steps is followed by the next frame of the same goal, so "
                "there is nothing to learn from it: leave it out",
                e->steps);
     return CN_OK;
 }
 
+cn_status cn_demonstrations_walk(const cn_episode *episode, const cn_robot_observer *observer,
+                                 cn_demonstration_taker *take, void *self, cn_error *err)
+{
+    CN_TRY(check(episode, observer, err));
+    walk w = {.episode = episode, .observer = observer, .take = take, .taker = self};
+    w.observation = calloc((size_t)observer->spec.observation_size, sizeof *w.observation);
+    CN_FAIL_IF(!w.observation, CN_ERR_MEMORY, err, "no memory for an observation");
+    const cn_status status = take_log(&w, err);
+    free(w.observation);
+    return status;
+}
+
+static cn_status add_to_replay(void *replay, const cn_demonstration *d, cn_error *err)
+{
+    (void)err;
+    cn_replay_add(replay, &d->transition);
+    return CN_OK;
+}
+
 static cn_status fill(cn_episode *const *episodes, const char *const *paths, int count,
                       const cn_robot_observer *observer, cn_replay *replay, cn_error *err)
 {
-    float *observation = calloc((size_t)observer->spec.observation_size, sizeof *observation);
-    CN_FAIL_IF(!observation, CN_ERR_MEMORY, err, "no memory for an observation");
-    cn_status status = CN_OK;
-    for (int i = 0; i < count && status == CN_OK; i++) {
-        walk w = {.episode = episodes[i],
-                  .observer = observer,
-                  .replay = replay,
-                  .observation = observation};
-        status = take_log(&w, err);
+    for (int i = 0; i < count; i++) {
+        const cn_status status =
+            cn_demonstrations_walk(episodes[i], observer, add_to_replay, replay, err);
         if (status != CN_OK)
-            cn_error_prefix(err, status, "%s", paths[i]);
+            return cn_error_prefix(err, status, "%s", paths[i]);
     }
-    free(observation);
-    return status;
+    return CN_OK;
 }
 
 cn_status cn_demonstrations_load(const char *const *paths, int count,

@@ -42,10 +42,12 @@ typedef struct cli_usage {
     const char *text;              /* what it does, a few lines */
     const char *example;           /* one command line that works */
     void (*more)(FILE *out);       /* NULL, or prints more help */
-    const char *const *positional; /* names of the positional arguments, NULL-terminated */
+    const char *const *positional; /* names of the positional arguments, NULL-terminated; the last
+                                      may be "NAME...": one or more */
 } cli_usage;
 
-/* Parses argv (argv[0] is the subcommand's name). Fills positional [number of names].
+/* Parses argv (argv[0] is the subcommand's name). Fills positional [number of names]; after a
+ * last one "NAME..." [argc], NULL-terminated.
  * @return -1 to go on; otherwise the exit status to return (after --help or a wrong usage). */
 int cli_parse(const cli_usage *usage, const cli_option *options, int argc, char **argv,
               const char **positional);
@@ -109,6 +111,7 @@ int cli_robot(int argc, char **argv);
 int cli_keygen(int argc, char **argv);
 int cli_control(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_export(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 

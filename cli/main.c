@@ -19,6 +19,7 @@ static const struct {
     {"control", cli_control, "run a policy on a robot in real time", false},
     {"replay", cli_replay, "watch, verify, simulate, plot, film or play back a logged episode",
      false},
+    {"export", cli_export, "make a training set of logged episodes", false},
     {"inspect", cli_inspect, "say what is in a policy, a log or a task", false},
     {"bench", cli_bench, "measure the program itself", true},
 };

@@ -94,12 +94,15 @@ static int take_positional(const cli_usage *usage, int argc, char **argv, const 
     while (usage->positional[wanted])
         wanted++;
     const int given = argc - optind;
+    const bool more = wanted > 0 && strstr(usage->positional[wanted - 1], "...");
     if (given < wanted)
         return cli_wrong(usage, "%s is missing", usage->positional[given]);
-    if (given > wanted)
+    if (given > wanted && !more)
         return cli_wrong(usage, "'%s' is one argument too many", argv[optind + wanted]);
-    for (int i = 0; i < wanted; i++)
+    for (int i = 0; i < given; i++)
         positional[i] = argv[optind + i];
+    if (more)
+        positional[given] = NULL;
     return -1;
 }
 

@@ -42,6 +42,7 @@ LIBRARIES = {
     "jansson": {"tensor", "policy", "cli"},
     "getopt": {"cli"},
     "cairo": {"cli"},
+    "hdf5": {"cli"},
     "CUnit/": {"tests"},
 }
 

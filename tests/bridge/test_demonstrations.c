@@ -145,6 +145,53 @@ static void test_dropped_frames(void)
     unlink(path);
 }
 
+/* ---- A walk ---- */
+
+typedef struct taken {
+    int count, refuse_at;
+    cn_demonstration d[8];
+} taken;
+
+static cn_status take(void *self, const cn_demonstration *d, cn_error *e)
+{
+    taken *t = self;
+    CN_FAIL_IF(t->count == t->refuse_at, CN_ERR_IO, e, "no more than %d", t->count);
+    t->d[t->count++] = *d;
+    return CN_OK;
+}
+
+/* Decisions on frames 97 to 99, of which 98 was not logged; frame 100 is at the target. */
+static void test_a_walk_says_where_it_is(void)
+{
+    fake_task task = {.step_limit = 100};
+    const cn_robot_observer observer = fake_observer(&task, PERIOD_S);
+    cn_episode *episode;
+    taken all = {.refuse_at = -1}, few = {.refuse_at = 1};
+    cn_log *log = begin_log(&about);
+    for (int i = 96; i <= 100; i++) {
+        if (i != 98)
+            put_frame(log, i, 7);
+        if (i < 100)
+            put_step(log, i, 0);
+    }
+    CN_ASSERT_OK(cn_log_finish(&log, &err));
+    CN_ASSERT_OK(cn_episode_load(path, &episode, &err));
+    CN_ASSERT_OK(cn_demonstrations_walk(episode, &observer, take, &all, &err));
+    CU_ASSERT_EQUAL_FATAL(all.count, 2);
+    CU_ASSERT(all.d[0].step == 0 && all.d[0].frame == 0 && all.d[0].next == 1);
+    CU_ASSERT(all.d[1].step == 3 && all.d[1].frame == 2 && all.d[1].next == 3);
+    CU_ASSERT_FALSE(all.d[0].success);
+    CU_ASSERT_TRUE(all.d[1].success);
+    CN_ASSERT_FAILS(CN_ERR_IO, "no more than 1",
+                    cn_demonstrations_walk(episode, &observer, take, &few, &err));
+    strcpy(episode->point[0], "ball");
+    CN_ASSERT_FAILS(CN_ERR_MISMATCH, "tracked point 1 is 'ball', the task's is 'target'",
+                    cn_demonstrations_walk(episode, &observer, take, &all, &err));
+    CU_ASSERT_EQUAL(all.count, 2);
+    cn_episode_destroy(&episode);
+    unlink(path);
+}
+
 /* ---- Refusals ---- */
 
 /* Every other frame is missing: no step is followed by what came of it. */
@@ -233,5 +280,6 @@ static void test_another_observer_is_refused(void)
 }
 
 CN_TEST_MAIN("bridge.demonstrations", T(test_goals_end_with_what_the_observer_sees),
-             T(test_dropped_frames), T(test_a_log_without_transitions), T(test_refusals),
+             T(test_dropped_frames), T(test_a_walk_says_where_it_is),
+             T(test_a_log_without_transitions), T(test_refusals),
              T(test_another_observer_is_refused))

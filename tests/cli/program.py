@@ -48,6 +48,7 @@ KEYS = {
     "video": {"frames", "seconds", "video"},
     "watch": {"messages", "seconds", "rounds"},
     "play": {"commands", "deadline_misses", "joint_rmse_rad"},
+    "export": {"demos", "samples", "file"},
     "inspect": {"kind"},
 }
 

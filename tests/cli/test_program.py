@@ -13,7 +13,7 @@ from program import (FAILED, GAP, JACO, REACH, SOURCE, USAGE, contents, finish, 
                      run_json, said, start,
                      train, trained)
 
-COMMANDS = ("train", "adapt", "eval", "robot", "control", "replay", "inspect")
+COMMANDS = ("train", "adapt", "eval", "robot", "control", "replay", "export", "inspect")
 
 
 def fails(code, words, *arguments):
@@ -78,11 +78,13 @@ def test_help_lists_every_option_that_the_synopsis_names():
 
 def test_wrong_usage():
     for command in COMMANDS:
-        positional = {"train": "TASK", "robot": "PLANT", "replay": "LOG", "inspect": "FILE"}
+        positional = {"train": "TASK", "robot": "PLANT", "replay": "LOG", "inspect": "FILE",
+                      "export": "LOG..."}
         fails(USAGE, f"{positional.get(command, 'POLICY')} is missing", command)
         fails(USAGE, "there is no option '--bogus'", command, "x", "--bogus")
         fails(USAGE, "there is no option '-x'", command, "x", "-xy")
-        fails(USAGE, "'y' is one argument too many", command, "x", "y")
+        if command != "export":  # which takes several
+            fails(USAGE, "'y' is one argument too many", command, "x", "y")
         fails(USAGE, "--json takes no value", command, "x", "--json=1")
     fails(USAGE, "--out needs a value", "train", REACH, "--out")
     fails(USAGE, "--out is missing", "train", REACH)
@@ -104,6 +106,7 @@ def test_wrong_usage():
     fails(USAGE, "watching", "replay", "log", "--sim", REACH, "--paused")
     fails(USAGE, "watching", "replay", "log", "--robot", "ipc://arm", "--topics", "/events")
     fails(USAGE, "--rate 11", "replay", "log", "--robot", "ipc://arm", "--rate", "11")
+    fails(USAGE, "--robomimic is missing", "export", "log", "another")
     fails(USAGE, "(2 given)", "replay", "log", "--verify", "p", "--video", "v")
     for command in ("eval", "adapt"):
         fails(USAGE, "--gap belongs to a simulated arm", command, "p", "--robot", "ipc:///tmp/x",
@@ -123,7 +126,8 @@ def test_missing_files():
     for arguments in (("train", "no.yaml", "--out", "run"), ("robot", "no.yaml", "--bind", "ipc://x"),
                       ("eval", "no.safetensors"), ("control", "no.safetensors", "--robot", "ipc://x"),
                       ("adapt", "no.safetensors", "--task", REACH, "--out", "run"),
-                      ("replay", "no.mcap", "--sim", REACH), ("inspect", "no.yaml")):
+                      ("replay", "no.mcap", "--sim", REACH), ("inspect", "no.yaml"),
+                      ("export", "no.mcap", "--robomimic", "out.hdf5")):
         fails(FAILED, [arguments[1], "o such file"], *arguments)
     fails(FAILED, "no.yaml", "train", REACH, "--out", "run", "--config", "no.yaml")
 
