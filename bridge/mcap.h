@@ -67,7 +67,7 @@ typedef struct cn_mcap_damage {
     uint64_t first_ns, last_ns; /* a chunk: log times of its messages, as it says; else 0 */
 } cn_mcap_damage;
 
-/* One value of the file's metadata. */
+/* One value of the file's metadata; those of one record share its name. */
 typedef struct cn_mcap_entry {
     char *name, *key, *value;
     struct cn_mcap_entry *next;

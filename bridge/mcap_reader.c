@@ -233,9 +233,11 @@ cleanup:
     return status;
 }
 
+/* The entries of a record share its name; the last of them frees it. */
 static void free_metadata(cn_mcap_entry *m)
 {
-    free(m->name);
+    if (!m->next || m->next->name != m->name)
+        free(m->name);
     free(m->key);
     free(m->value);
     free(m);
@@ -243,26 +245,22 @@ static void free_metadata(cn_mcap_entry *m)
 
 static cn_status read_metadata(cn_mcap_reader *r, fields f, cn_error *err)
 {
-    const fields whole = f;
-    fields name = take_sized(&f, 4);
-    fields map = take_sized(&f, 4);
-    if (name.short_of || map.short_of)
+    fields after_name = f;
+    take_sized(&after_name, 4);
+    fields map = take_sized(&after_name, 4);
+    if (map.short_of)
         return malformed(r, "metadata", err);
-    while (map.size) {
+    for (char *name = NULL; map.size;) {
         cn_mcap_entry *const m = calloc(1, sizeof *m);
         CN_FAIL_IF(!m, CN_ERR_MEMORY, err, "%s: no memory for metadata", r->path);
-        fields again = whole; /* every entry has its own copy of the name */
-        cn_status status = take_string(r, &again, &m->name, err);
-        if (status == CN_OK)
-            status = take_string(r, &map, &m->key, err);
-        if (status == CN_OK)
-            status = take_string(r, &map, &m->value, err);
-        if (status != CN_OK) {
-            free_metadata(m);
-            return status;
-        }
+        /* From here on it belongs to the reader, which is closed when this fails. */
         *r->last_metadata = m;
         r->last_metadata = &m->next;
+        if (!name)
+            CN_TRY(take_string(r, &f, &name, err));
+        m->name = name;
+        CN_TRY(take_string(r, &map, &m->key, err));
+        CN_TRY(take_string(r, &map, &m->value, err));
     }
     return CN_OK;
 }

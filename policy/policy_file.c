@@ -302,6 +302,16 @@ static cn_status read_tensors(const char *path, const cn_safetensors *file, cn_p
     return CN_OK;
 }
 
+/* How many parameters the tensors can hold: asked before they are allocated and drawn, so that a
+ * damaged width costs neither memory nor time. */
+static size_t floats_of(const cn_safetensors *file)
+{
+    size_t floats = 0;
+    for (int i = 0; i < cn_safetensors_count(file); i++)
+        floats += cn_safetensors_at(file, i)->bytes / sizeof(float);
+    return floats;
+}
+
 /* Grows the columns that the metadata describes and marks the frozen ones with their checksums. */
 static cn_status read_columns(const char *path, const json_t *columns, cn_policy *p, cn_error *err)
 {
@@ -345,7 +355,9 @@ cn_status cn_policy_load(const char *path, cn_policy **out, cn_error *err)
     cn_env_spec spec;
     CN_TRY_CLEANUP(read_spec(path, env, &spec, err));
     CN_TRY_CLEANUP(cn_policy_create(&spec, &p, err));
+    cn_params_limit(p->params, floats_of(file));
     CN_TRY_CLEANUP(read_columns(path, columns, p, err));
+    cn_params_limit(p->params, SIZE_MAX); /* it may grow */
     CN_TRY_CLEANUP(read_tensors(path, file, p, err));
     status = cn_policy_verify(p, err);
     if (status != CN_OK) {

@@ -48,14 +48,7 @@ static cn_status read_hidden(const char *key, cn_yaml_node list, int *layers, in
     return CN_OK;
 }
 
-/* The settings of a `sac:` section are checked always and hold when that is the algorithm. */
-static cn_status read_section(cn_train_config *config, cn_yaml_node map, cn_error *err)
-{
-    cn_train_config unused = *config;
-    return cn_train_config_read(config->algorithm == CN_SAC ? config : &unused, map, err);
-}
-
-cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err)
+static cn_status read_settings(cn_train_config *config, cn_yaml_node map, cn_error *err)
 {
     static const char *const keys[] = {
 #define CN_TRAIN_KEY(name, ...) #name,
@@ -97,9 +90,21 @@ cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_err
     if (cn_yaml_find(map, "critic_hidden", &node))
         CN_TRY(
             read_hidden("critic_hidden", node, &config->critic_layers, config->critic_hidden, err));
-    if (cn_yaml_find(map, "sac", &node))
-        CN_TRY(read_section(config, node, err));
     return CN_OK;
+}
+
+cn_status cn_train_config_read(cn_train_config *config, cn_yaml_node map, cn_error *err)
+{
+    cn_yaml_node section, inner;
+    CN_TRY(read_settings(config, map, err));
+    if (!cn_yaml_find(map, "sac", &section))
+        return CN_OK;
+    /* Aliases can make a section that holds itself. */
+    if (cn_yaml_find(section, "sac", &inner))
+        return cn_yaml_fail(inner, err, "a 'sac' section within a 'sac' section; keep one");
+    /* The settings of a `sac:` section are checked always and hold when that is the algorithm. */
+    cn_train_config unused = *config;
+    return read_settings(config->algorithm == CN_SAC ? config : &unused, section, err);
 }
 
 static void write_hidden(const char *key, const int *hidden, int layers, FILE *out)

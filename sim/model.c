@@ -30,7 +30,7 @@ const char *cn_model_names(const mjModel *model, mjtObj type, char *buffer, size
     size_t used = 0;
     snprintf(buffer, size, "none");
     for (int i = 0; i < count && used < size; i++) {
-        const char *name = mj_id2name(model, type, i);
+        const char *name = mj_id2name(model, (int)type, i);
         if (name)
             used += (size_t)snprintf(buffer + used, size - used, "%s%s", used ? ", " : "", name);
     }

@@ -15,13 +15,20 @@ struct cn_params {
     int slice_count, slice_capacity;
     float *blocks[BLOCKS]; /* capacity floats each, the first `count` in use */
     size_t count, capacity;
+    size_t limit; /* the most that count may become */
 };
 
 cn_status cn_params_create(cn_params **out, cn_error *err)
 {
     *out = calloc(1, sizeof **out);
     CN_FAIL_IF(!*out, CN_ERR_MEMORY, err, "no memory for parameters");
+    (*out)->limit = SIZE_MAX;
     return CN_OK;
+}
+
+void cn_params_limit(cn_params *params, size_t floats)
+{
+    params->limit = floats;
 }
 
 void cn_params_destroy(cn_params **params)
@@ -89,11 +96,14 @@ cn_status cn_params_add(cn_params *params, const char *name, int rows, int cols,
     CN_FAIL_IF(cn_params_find(params, name) >= 0, CN_ERR_ARGUMENT, err,
                "parameter '%s' exists already; names are unique", name);
     size_t count, total;
-    CN_FAIL_IF(!cn_size_mul((size_t)rows, (size_t)cols, &count) ||
-                   !cn_size_add(params->count, count, &total) || !grow_table(params) ||
-                   !grow_blocks(params, total),
-               CN_ERR_MEMORY, err, "no memory for parameter '%s' [%d, %d] beside %zu floats", name,
-               rows, cols, params->count);
+    const bool countable = cn_size_mul((size_t)rows, (size_t)cols, &count) &&
+                           cn_size_add(params->count, count, &total);
+    CN_FAIL_IF(countable && total > params->limit, CN_ERR_SHAPE, err,
+               "parameter '%s' [%d, %d] beside %zu floats: no more than %zu are allowed", name,
+               rows, cols, params->count, params->limit);
+    CN_FAIL_IF(!countable || !grow_table(params) || !grow_blocks(params, total), CN_ERR_MEMORY, err,
+               "no memory for parameter '%s' [%d, %d] beside %zu floats", name, rows, cols,
+               params->count);
     cn_param_info *slice = &params->slices[params->slice_count];
     *slice = (cn_param_info){.rows = rows, .cols = cols, .offset = params->count, .count = count};
     strcpy(slice->name, name);

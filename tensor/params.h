@@ -30,8 +30,12 @@ typedef struct cn_param_info {
 cn_status cn_params_create(cn_params **out, cn_error *err);
 void cn_params_destroy(cn_params **params);
 
+/* Allows no more than `floats` in all from here on, SIZE_MAX: any number; for sizes that come from
+ * outside. */
+void cn_params_limit(cn_params *params, size_t floats);
+
 /* Appends a slice of zeros. @return CN_ERR_ARGUMENT for a name in use or too long or a size < 1,
- * CN_ERR_MEMORY. */
+ * CN_ERR_SHAPE beyond the limit, CN_ERR_MEMORY. */
 cn_status cn_params_add(cn_params *params, const char *name, int rows, int cols, cn_param *out,
                         cn_error *err);
 

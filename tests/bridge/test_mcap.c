@@ -129,6 +129,32 @@ static void test_mcap_metadata(void)
     remove(path);
 }
 
+/* A long name is kept once, however many entries have it: once each would be 300 GB. */
+static void test_mcap_metadata_of_many_entries(void)
+{
+    enum { NAME = 1 << 20, ENTRIES = 300000 };
+    char *const name = malloc(NAME + 1);
+    const char **const texts = malloc(ENTRIES * sizeof *texts);
+    cn_mcap_writer *w;
+    cn_mcap_reader *reader;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(name);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(texts);
+    memset(name, 'n', NAME);
+    name[NAME] = '\0';
+    for (int i = 0; i < ENTRIES; i++)
+        texts[i] = i == ENTRIES / 2 ? "k" : "";
+    make_path();
+    CN_ASSERT_OK(cn_mcap_create(path, CN_MCAP_NONE, CHUNK_BYTES, &w, &err));
+    CN_ASSERT_OK(cn_mcap_metadata(w, name, texts, texts, ENTRIES, &err));
+    CN_ASSERT_OK(cn_mcap_finish(&w, &err));
+    CN_ASSERT_OK(cn_mcap_open(path, &reader, &err));
+    CU_ASSERT_STRING_EQUAL(cn_mcap_metadata_value(reader, name, "k"), "k");
+    cn_mcap_close(&reader);
+    remove(path);
+    free(texts);
+    free(name);
+}
+
 static void test_mcap_without_messages(void)
 {
     uint16_t channel[2];
@@ -494,9 +520,9 @@ static void test_mcap_samples(void)
 }
 
 CN_TEST_MAIN("bridge.mcap", T(test_mcap_round_trip), T(test_mcap_metadata),
-             T(test_mcap_without_messages), T(test_mcap_flush_survives_a_kill),
-             T(test_mcap_cut_anywhere), T(test_mcap_survives_mutations),
-             T(test_mcap_finds_a_flipped_bit), T(test_mcap_refuses_wrong_records),
-             T(test_mcap_refuses_wrong_chunks), T(test_mcap_open_errors),
-             T(test_mcap_writer_errors), T(test_mcap_full_disk), T(test_mcap_checksum),
-             T(test_mcap_samples))
+             T(test_mcap_metadata_of_many_entries), T(test_mcap_without_messages),
+             T(test_mcap_flush_survives_a_kill), T(test_mcap_cut_anywhere),
+             T(test_mcap_survives_mutations), T(test_mcap_finds_a_flipped_bit),
+             T(test_mcap_refuses_wrong_records), T(test_mcap_refuses_wrong_chunks),
+             T(test_mcap_open_errors), T(test_mcap_writer_errors), T(test_mcap_full_disk),
+             T(test_mcap_checksum), T(test_mcap_samples))

@@ -331,6 +331,15 @@ static void test_load_refuses_other_tensors(void)
     folder_destroy(&folder);
 }
 
+/* Widths that the file's tensors cannot have, in gigabytes and in hours of drawing weights. */
+static void test_load_refuses_widths_beyond_the_tensors(void)
+{
+    begin_damage();
+    check_refused(&(damage){.find = "[16,16]", .replace = "[16,1048576]"}, CN_ERR_SHAPE,
+                  "parameter 'actor/0/layer1.weight' [1048576, 16] beside ");
+    folder_destroy(&folder);
+}
+
 static void test_load_refuses_malformed_metadata(void)
 {
     static const struct {
@@ -444,5 +453,6 @@ CN_TEST_MAIN("policy.policy_file", T(test_round_trip_is_bit_exact),
              T(test_save_refuses_a_changed_frozen_column),
              T(test_save_where_nothing_can_be_written), T(test_load_refuses_one_changed_bit),
              T(test_load_takes_older_columns), T(test_load_refuses_other_tensors),
+             T(test_load_refuses_widths_beyond_the_tensors),
              T(test_load_refuses_malformed_metadata), T(test_load_refuses_what_is_no_policy),
              T(test_load_refuses_a_file_cut_short))

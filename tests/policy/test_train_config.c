@@ -211,6 +211,8 @@ static void test_refuses_with_file_and_line(void)
         {"algorithm: luck\n", "run.yaml:1: found 'luck', expected one of: ppo, sac"},
         {"lateral: sideways\n",
          "run.yaml:1: found 'sideways', expected one of: none, linear, adapter"},
+        {"envs: 2\nsac:\n  sac: {envs: 2}\n", "run.yaml:3: a 'sac' section within a 'sac' section"},
+        {"sac: &itself\n  sac: *itself\n", "a 'sac' section within a 'sac' section"},
         {"[steps]\n", "run.yaml:1: found a list, expected a map with: steps, envs, "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

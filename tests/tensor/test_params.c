@@ -96,6 +96,23 @@ static void test_add_refuses_mistakes(void)
     cn_params_destroy(&p);
 }
 
+static void test_add_keeps_to_a_limit(void)
+{
+    cn_error err = {0};
+    cn_params *p = create();
+    cn_param out;
+    add(p, "w", 2, 2);
+    cn_params_limit(p, 10);
+    CN_ASSERT_FAILS(CN_ERR_SHAPE, "'x' [1000000, 1000000] beside 4 floats: no more than 10",
+                    cn_params_add(p, "x", 1000000, 1000000, &out, &err));
+    CN_ASSERT_FAILS(CN_ERR_SHAPE, "'x' [1, 7]", cn_params_add(p, "x", 1, 7, &out, &err));
+    CU_ASSERT_EQUAL(cn_params_slices(p), 1);
+    add(p, "x", 1, 6);
+    cn_params_limit(p, SIZE_MAX);
+    add(p, "y", 1, 1);
+    cn_params_destroy(&p);
+}
+
 static void test_freeze_goes_by_prefix(void)
 {
     cn_params *p = create();
@@ -212,6 +229,6 @@ static void test_orthogonal_repeats(void)
 
 CN_TEST_MAIN("tensor.params", T(test_add_lays_slices_side_by_side),
              T(test_growing_keeps_contents_and_alignment), T(test_add_refuses_mistakes),
-             T(test_freeze_goes_by_prefix), T(test_checksum_sees_names_and_bits),
-             T(test_orthogonal_is_orthogonal), T(test_orthogonal_has_no_preferred_sign),
-             T(test_orthogonal_repeats))
+             T(test_add_keeps_to_a_limit), T(test_freeze_goes_by_prefix),
+             T(test_checksum_sees_names_and_bits), T(test_orthogonal_is_orthogonal),
+             T(test_orthogonal_has_no_preferred_sign), T(test_orthogonal_repeats))
