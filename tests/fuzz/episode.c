@@ -56,7 +56,7 @@ static uint64_t write_log(const char *path, const uint8_t *data, size_t size)
     return messages;
 }
 
-/* What those who use an episode do not check. @return a checksum of what it holds */
+/* What those who use an episode do not check. @return a checksum of all that it holds */
 static uint32_t checksum_of(const cn_episode *e)
 {
     const size_t floats = (size_t)e->observation_size, actions = (size_t)e->action_size;
@@ -86,7 +86,7 @@ static uint32_t checksum_of(const cn_episode *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     cn_error err = {0};
-    cn_episode *e, *again;
+    cn_episode *e;
     const char *path = fuzz_path("log.mcap");
     const uint64_t messages = write_log(path, data, size);
     if (!fuzz_succeeded(cn_episode_load(path, &e, &err), &err)) {
@@ -97,12 +97,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK((uint64_t)e->frames + (uint64_t)e->commands + (uint64_t)e->steps +
                    (uint64_t)e->events ==
                messages);
-    FUZZ_CHECK_OK(cn_episode_load(path, &again, &err));
-    FUZZ_CHECK(checksum_of(e) == checksum_of(again));
-    cn_episode_trim(again, 0.1, 0.5);
-    FUZZ_CHECK(again->frames <= e->frames && again->steps <= e->steps);
-    checksum_of(again);
-    cn_episode_destroy(&again);
+    checksum_of(e);
+    const int frames = e->frames, steps = e->steps;
+    cn_episode_trim(e, 0.1, 0.5);
+    FUZZ_CHECK(e->frames <= frames && e->steps <= steps);
+    checksum_of(e);
     cn_episode_destroy(&e);
     return 0;
 }
