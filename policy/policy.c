@@ -175,7 +175,7 @@ cn_status cn_policy_grow(cn_policy *p, const cn_policy_column *column, cn_growth
     CN_TRY(cn_normalizer_create(c->input_size, &p->normalizer[k], err));
     cn_params_fill(p->params, p->log_std[k], column->log_std);
     p->columns++;
-    if (growth == CN_GROW_RANDOM)
+    if (growth != CN_GROW_IDENTITY)
         return CN_OK;
     cn_normalizer_copy(&p->normalizer[k], &p->normalizer[k - 1]);
     CN_TRY(inherit_std(p, k, err));

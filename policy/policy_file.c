@@ -302,8 +302,8 @@ static cn_status read_tensors(const char *path, const cn_safetensors *file, cn_p
     return CN_OK;
 }
 
-/* How many parameters the tensors can hold: asked before they are allocated and drawn, so that a
- * damaged width costs neither memory nor time. */
+/* How many parameters the tensors can hold: asked before they are allocated, so that a damaged
+ * width costs no memory. */
 static size_t floats_of(const cn_safetensors *file)
 {
     size_t floats = 0;
@@ -318,11 +318,10 @@ static cn_status read_columns(const char *path, const json_t *columns, cn_policy
     CN_FAIL_IF(json_array_size(columns) < 1 || json_array_size(columns) > CN_MAX_COLUMNS,
                CN_ERR_FORMAT, err, "%s: %zu columns; 1 to %d are possible", path,
                json_array_size(columns), CN_MAX_COLUMNS);
-    cn_rng rng = cn_rng_make(0, 0); /* the weights it draws are overwritten */
     for (size_t k = 0; k < json_array_size(columns); k++) {
         cn_policy_column column;
         CN_TRY(read_column(path, json_array_get(columns, k), &column, err));
-        const cn_status status = cn_policy_grow(p, &column, CN_GROW_RANDOM, &rng, err);
+        const cn_status status = cn_policy_grow(p, &column, CN_GROW_BLANK, NULL, err);
         if (status != CN_OK)
             return cn_error_prefix(err, status, "%s", path);
         cn_net_freeze(p->actor, (int)k, column.frozen);

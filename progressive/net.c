@@ -122,6 +122,13 @@ static cn_status add_slice(cn_net *net, int k, const char *what, int i, const ch
     return cn_params_add(net->params, name, rows, cols, out, err);
 }
 
+/* Without an rng a new slice stays as it is: zeros. */
+static void draw(cn_net *net, cn_param slice, float gain, cn_rng *rng)
+{
+    if (rng)
+        cn_params_fill_orthogonal(net->params, slice, gain, rng);
+}
+
 static cn_status add_adapter(cn_net *net, int k, int i, cn_rng *rng, cn_error *err)
 {
     const cn_column_spec *spec = &net->column[k].spec;
@@ -135,7 +142,7 @@ static cn_status add_adapter(cn_net *net, int k, int i, cn_rng *rng, cn_error *e
         CN_TRY(add_slice(net, k, "adapter", i, part, 1, 1, &l->adapter_scale[j], err));
         cn_params_fill(net->params, l->adapter_scale[j], spec->adapter_scale);
     }
-    cn_params_fill_orthogonal(net->params, l->adapter_weight, sqrtf(2.0f), rng);
+    draw(net, l->adapter_weight, sqrtf(2.0f), rng);
     return CN_OK;
 }
 
@@ -155,8 +162,7 @@ static cn_status add_layer(cn_net *net, int k, int i, cn_rng *rng, cn_error *err
         CN_TRY(add_adapter(net, k, i, rng, err));
     CN_TRY(add_slice(net, k, "layer", i, "weight", width, l->own + l->lateral, &l->weight, err));
     CN_TRY(add_slice(net, k, "layer", i, "bias", 1, width, &l->bias, err));
-    cn_params_fill_orthogonal(net->params, l->weight, output ? spec->output_gain : sqrtf(2.0f),
-                              rng);
+    draw(net, l->weight, output ? spec->output_gain : sqrtf(2.0f), rng);
     return CN_OK;
 }
 
@@ -228,7 +234,7 @@ cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth,
     const int k = net->columns;
     net->column[k].spec = *spec;
     for (int i = 0; i <= spec->layers; i++)
-        CN_TRY(add_layer(net, k, i, rng, err));
+        CN_TRY(add_layer(net, k, i, growth == CN_GROW_BLANK ? NULL : rng, err));
     if (growth == CN_GROW_IDENTITY)
         copy_output(net, k);
     net->columns++;

@@ -32,6 +32,7 @@ typedef enum cn_growth {
     CN_GROW_IDENTITY, /* starts as the column before it: its head is copied into the output lateral
                        */
     CN_GROW_RANDOM,   /* starts as a fresh network */
+    CN_GROW_BLANK,    /* weights are zeros, for whoever fills them; nothing is drawn */
 } cn_growth;
 
 typedef struct cn_column_spec {
@@ -60,7 +61,7 @@ void cn_net_destroy(cn_net **net);
 
 /* Adds a column. Earlier columns are left as they are (freeze them with cn_net_freeze). Invalidates
  * graphs built on the same params.
- * @param rng  draws the initial weights
+ * @param rng  draws the initial weights; NULL for CN_GROW_BLANK
  * @return CN_ERR_ARGUMENT naming the field and its value (an identity start needs a column before
  *         it and laterals), CN_ERR_MEMORY. */
 cn_status cn_net_grow(cn_net *net, const cn_column_spec *spec, cn_growth growth, cn_rng *rng,

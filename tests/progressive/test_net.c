@@ -253,6 +253,23 @@ static void test_initial_values(void)
     network_destroy(&n);
 }
 
+static void test_blank_start_draws_nothing(void)
+{
+    network n = network_create(1, CN_LATERAL_LINEAR);
+    cn_column_spec spec = column_specs[1];
+    spec.lateral = CN_LATERAL_ADAPTER;
+    CN_ASSERT_OK(cn_net_grow(n.net, &spec, CN_GROW_BLANK, NULL, &err));
+    for (int i = 0; i < cn_params_slices(n.bench.params); i++) {
+        const cn_param_info *info = cn_params_info(n.bench.params, i);
+        if (strncmp(info->name, "net/1/", 6) != 0 || strstr(info->name, "scale"))
+            continue;
+        const float *values = cn_params_slice(n.bench.params, i);
+        for (size_t k = 0; k < info->count; k++)
+            CU_ASSERT_EQUAL(values[k], 0.0f);
+    }
+    network_destroy(&n);
+}
+
 /* Floats of each column, counted by hand from the widths at the top. */
 static void test_column_size(void)
 {
@@ -357,6 +374,6 @@ CN_TEST_MAIN("progressive.net", T(test_forward_is_equation_1), T(test_forward_is
              T(test_cached_features_give_the_same_bits), T(test_features_layout),
              T(test_identity_start), T(test_random_start_is_another_network),
              T(test_identity_start_can_learn), T(test_growing_leaves_earlier_columns),
-             T(test_initial_values), T(test_column_size), T(test_grow_refuses),
-             T(test_first_and_last_column), T(test_create_and_destroy),
+             T(test_initial_values), T(test_blank_start_draws_nothing), T(test_column_size),
+             T(test_grow_refuses), T(test_first_and_last_column), T(test_create_and_destroy),
              T(test_default_column_grows))
