@@ -9,9 +9,9 @@
 static const cn_plant_info arm = {
     .arm = "three",
     .joints = 3,
-    .joint = {{"base", "rad", -2, 2, 3, INFINITY},
-              {"elbow", "rad", -INFINITY, INFINITY, 3, INFINITY},
-              {"wrist", "rad", -3, 3, 3, INFINITY}},
+    .joint = {{"base", "rad", -2, 2, 3, 60, 6000, INFINITY},
+              {"elbow", "rad", -INFINITY, INFINITY, 3, 60, 6000, INFINITY},
+              {"wrist", "rad", -3, 3, 3, 60, 6000, INFINITY}},
     .control_period_s = 0.05,
     .servo_rate_hz = 500,
 };

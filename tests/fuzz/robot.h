@@ -11,7 +11,8 @@
 static const cn_plant_info robot = {
     .arm = "fake",
     .joints = 2,
-    .joint = {{"base", "rad", -2, 2, 1.5, 10}, {"rail", "m", -INFINITY, INFINITY, 3, INFINITY}},
+    .joint = {{"base", "rad", -2, 2, 1.5, 30, 3000, 10},
+              {"rail", "m", -INFINITY, INFINITY, 3, 60, 6000, INFINITY}},
     .tracked = 2,
     .point = {"target", "cube"},
     .control_period_s = 0.05,

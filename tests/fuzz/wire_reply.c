@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         &err))
         return 0;
     check_text(reply.error, sizeof reply.error);
+    FUZZ_CHECK(reply.refusal >= 0 && reply.refusal < CN_REFUSALS);
     FUZZ_CHECK(!(reply.has_info && reply.has_frame));
     if (reply.has_info)
         check_info(&info);
