@@ -69,7 +69,7 @@ def check_program(prefix):
     program = os.path.join(prefix, "bin", "colonnade")
     assert re.fullmatch(r"colonnade \d+\.\d+\.\d+\n", run(program, "--version", env={}))
     scenes = os.path.join(prefix, "share", "colonnade", "scenes")
-    for task in ("reach.yaml", "jaco_reach.yaml"):
+    for task in ("reach.yaml", "jaco_reach.yaml", "so101.yaml"):
         assert "arm " in run(program, "inspect", os.path.join(scenes, task))
 
 

@@ -206,7 +206,54 @@ static void test_model_builds_the_jaco(void)
     cn_task_destroy(&task);
 }
 
+static double between(const mjModel *m, const mjData *d, const char *a, const char *b)
+{
+    const mjtNum *from = d->xpos + 3 * mj_name2id(m, mjOBJ_BODY, a);
+    const mjtNum *to = d->xpos + 3 * mj_name2id(m, mjOBJ_BODY, b);
+    return hypot(hypot(to[0] - from[0], to[1] - from[1]), to[2] - from[2]);
+}
+
+/* Link lengths as the inverse kinematics that people write for the SO-100 and SO-101 have them
+ * (0.1159 and 0.1350 m), ranges as the maker's URDF has them: 110 and 100 degrees to each side. */
+static void test_model_builds_the_so101(void)
+{
+    static const char *const joints[] = {"shoulder_pan", "shoulder_lift", "elbow_flex",
+                                         "wrist_flex", "wrist_roll"};
+    const double degree = mjPI / 180, rounded = 1e-3, sag = 0.06, rate = 0.05;
+    cn_task *task = NULL;
+    cn_twin *twin = NULL;
+    cn_arm_state s, later;
+    CN_ASSERT_OK(cn_task_load(CN_SOURCE_DIR "/scenes/so101.yaml", &task, &err));
+    CU_ASSERT_EQUAL_FATAL(cn_task_joints(task), 5);
+    for (int j = 0; j < 5; j++)
+        CU_ASSERT_STRING_EQUAL(cn_task_joint(task, j)->name, joints[j]);
+    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint(task, 0)->position_high, 110 * degree, rounded);
+    CU_ASSERT_DOUBLE_EQUAL(cn_task_joint(task, 1)->position_low, -100 * degree, rounded);
+    CU_ASSERT_EQUAL(cn_task_joint(task, 4)->velocity, 1.5);
+    CN_ASSERT_OK(cn_twin_create(task, NULL, &twin, &err));
+    CN_ASSERT_OK(cn_twin_reset(twin, 1, &err));
+    mjData *data = mj_makeData(task->model);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+    mj_kinematics(task->model, data);
+    CU_ASSERT_DOUBLE_EQUAL(between(task->model, data, "upper_arm", "lower_arm"), 0.1159, rounded);
+    CU_ASSERT_DOUBLE_EQUAL(between(task->model, data, "lower_arm", "wrist"), 0.1350, rounded);
+    mj_deleteData(data);
+
+    /* Its servos hold it against gravity, and turn the pan as fast as they are told. */
+    cn_twin_read(twin, &s);
+    const cn_arm_command command = {
+        .mode = CN_COMMAND_VELOCITY, .joints = 5, .target = {0.5, 0, 0, 0, 0}};
+    cn_twin_command(twin, &command);
+    CN_ASSERT_OK(cn_twin_advance(twin, 1, &err));
+    cn_twin_read(twin, &later);
+    CU_ASSERT_DOUBLE_EQUAL(later.velocity[0], 0.5, rate);
+    for (int j = 1; j < 5; j++)
+        CU_ASSERT_DOUBLE_EQUAL(later.position[j], s.position[j], sag);
+    cn_twin_destroy(&twin);
+    cn_task_destroy(&task);
+}
+
 CN_TEST_MAIN("sim.model", T(test_model_attaches_and_actuates),
              T(test_model_knows_velocity_servos_and_motors), T(test_model_collides_what_it_is_told),
              T(test_model_mistakes_are_told), T(test_mujoco_errors_become_statuses),
-             T(test_model_builds_the_jaco))
+             T(test_model_builds_the_jaco), T(test_model_builds_the_so101))

@@ -128,7 +128,7 @@ static void test_sim_env_reports_divergence(void)
 }
 
 /* The arms that are shipped: specs as documented, observations about unit size, whole episodes. */
-static void check_scene(const char *path, int joints, int steps)
+static void check_scene(const char *path, int joints, int tracked, int steps)
 {
     cn_task *task = NULL;
     cn_env_step step = {0};
@@ -137,7 +137,7 @@ static void check_scene(const char *path, int joints, int steps)
     CN_ASSERT_OK(cn_task_load(path, &task, &err));
     cn_env *env = make(task, NULL);
     CU_ASSERT_EQUAL(env->spec.action_size, joints);
-    CU_ASSERT_EQUAL(cn_task_tracked(task), 2);
+    CU_ASSERT_EQUAL(cn_task_tracked(task), tracked);
     CN_ASSERT_OK(env->reset(env, 1, o, &err));
     while (!step.truncated && !step.terminated) {
         for (int j = 0; j < joints; j++)
@@ -155,17 +155,22 @@ static void check_scene(const char *path, int joints, int steps)
 
 static void test_sim_env_runs_reach(void)
 {
-    check_scene(CN_SOURCE_DIR "/scenes/reach.yaml", 6, 50);
+    check_scene(CN_SOURCE_DIR "/scenes/reach.yaml", 6, 2, 50);
 }
 
 /* The models come with ./dev setup; without them this fails, as it should. */
 static void test_sim_env_runs_the_jaco(void)
 {
-    check_scene(CN_SOURCE_DIR "/scenes/jaco_reach.yaml", 9, 60);
+    check_scene(CN_SOURCE_DIR "/scenes/jaco_reach.yaml", 9, 2, 60);
+}
+
+static void test_sim_env_runs_the_so101(void)
+{
+    check_scene(CN_SOURCE_DIR "/scenes/so101.yaml", 5, 1, 60);
 }
 
 CN_TEST_MAIN("sim.sim_env", T(test_sim_env_repeats_to_the_bit),
              T(test_sim_env_refuses_steps_out_of_turn), T(test_sim_env_terminates_on_success),
              T(test_sim_env_observer_agrees_with_the_simulation),
              T(test_sim_env_reports_divergence), T(test_sim_env_runs_reach),
-             T(test_sim_env_runs_the_jaco))
+             T(test_sim_env_runs_the_jaco), T(test_sim_env_runs_the_so101))
