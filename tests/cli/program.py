@@ -24,6 +24,7 @@ PROGRAM = os.path.join(BUILD, "colonnade")
 REACH = os.path.join(SOURCE, "scenes", "reach.yaml")
 GAP = os.path.join(SOURCE, "scenes", "gaps", "mild.yaml")
 JACO = os.path.join(SOURCE, "scenes", "jaco_reach.yaml")
+SO101 = os.path.join(SOURCE, "scenes", "so101.yaml")
 
 with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as cache:
     INSTRUMENTED = any(line.startswith("CN_SANITIZE") and line.split("=", 1)[1].strip()

@@ -15,6 +15,7 @@ Prints the path of the port, then obeys lines on standard input, and answers eac
   line                            how the client has set the port
   unplug                          the port goes
 """
+import math
 import os
 import select
 import subprocess
@@ -24,7 +25,8 @@ import time
 import tty
 
 PING, READ, WRITE, SYNC_READ, SYNC_WRITE, ALL = 1, 2, 3, 0x82, 0x83, 0xFE
-STEPS_A_SECOND = 2000.0  # how fast a servo turns
+STEPS_A_SECOND = 2000.0  # how fast a servo turns at most
+PULL = 20.0              # 1/s: how fast for each step that its goal is away
 PATIENCE_S = 60
 
 
@@ -165,9 +167,9 @@ class Servo:
         now = time.monotonic()
         seconds, self.moved = now - self.moved, now
         away = self.get(self.make.goal) - self.steps if self.get(self.make.torque) else 0.0
-        step = max(-STEPS_A_SECOND * seconds, min(STEPS_A_SECOND * seconds, away))
-        self.steps += step
-        self.speed = step / seconds if seconds > 0 else 0.0
+        fastest = STEPS_A_SECOND * seconds
+        self.steps += max(-fastest, min(fastest, away * (1 - math.exp(-PULL * seconds))))
+        self.speed = max(-STEPS_A_SECOND, min(STEPS_A_SECOND, PULL * away))
         self.put(self.make.position, self.make.signed(round(self.steps), self.make.position[1]))
         self.put(self.make.velocity, self.make.signed(round(self.speed / self.make.speed_unit),
                                                       self.make.velocity[1]))

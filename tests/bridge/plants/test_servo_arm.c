@@ -114,7 +114,8 @@ static void test_servo_arm_tells_velocity_and_effort(void)
             CN_ASSERT_OK(b.arm->read(b.arm, &state, &err));
             fastest = fmin(fastest, state.velocity[0]);
         }
-        /* The emulated servo turns at 2000 steps/s; the Dynamixel tells it in units of 15.6. */
+        /* The emulated servo turns at 2000 steps/s at most; the Dynamixel tells it in units
+         * of 15.6. */
         CU_ASSERT_DOUBLE_EQUAL(fastest, -2000 * CN_SERVO_RAD_PER_STEP, 16 * CN_SERVO_RAD_PER_STEP);
         CU_ASSERT_DOUBLE_EQUAL(state.effort[0], 1, 1e-12); /* half of 2 N m */
         CU_ASSERT_EQUAL(state.effort[1], 0);               /* the model says no limit */
