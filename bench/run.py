@@ -14,6 +14,7 @@ import results
 from colonnade import PROGRAM
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
+TESTS_PYTHON = os.path.join(results.ROOT, ".deps", "venv", "bin", "python3")
 BENCH_PYTHON = os.path.join(results.ROOT, ".deps", "bench-venv", "bin", "python3")
 
 
@@ -71,7 +72,8 @@ def main():
     os.chdir(results.ROOT)
     name, options = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else (None, [])
     if name in scripts():
-        os.execv(BENCH_PYTHON, [BENCH_PYTHON, os.path.join(BENCH, name + ".py"), *options])
+        python = TESTS_PYTHON if name == "faults" else BENCH_PYTHON
+        os.execv(python, [python, os.path.join(BENCH, name + ".py"), *options])
     if name is not None and name not in PROGRAMS:
         sys.exit(f"bench: there is no benchmark '{name}'; there are: {', '.join([*PROGRAMS, *scripts()])}")
     for each in [name] if name else PROGRAMS:

@@ -58,7 +58,7 @@ struct cn_link {
     uint64_t last_frame;     /* sequence of the last frame seen */
     bool restarted;          /* an info of another session has come */
     bool broken;             /* the DEALER's connection was lost and is not back */
-    bool refused;            /* an answer that nobody waited for came since the last frame given */
+    bool refused;            /* a command, since the last frame given; not one overtaken or doubled */
     cn_wire_frame frame;     /* the last frame seen */
     uint32_t packed_size, command_size;
     uint8_t *in, *packed; /* [MESSAGE_MAX] the message just received; the bytes of `frame` */
@@ -230,12 +230,28 @@ static cn_status take_frame(cn_link *link, int64_t deadline_ns, bool *any, bool 
     return CN_OK;
 }
 
-/* Takes the answers that nobody waits for: commands were refused. Left alone they would fill the
- * queue, and the next reply would be lost. */
+/* An answer that nobody waited for: a command was refused. That it came twice, or behind a newer one,
+ * takes nothing from what the robot follows. */
+static void note_refusal(cn_link *link, const cn_wire_reply *reply)
+{
+    link->refused = link->refused || (reply->refusal != CN_REFUSAL_DUPLICATE &&
+                                      reply->refusal != CN_REFUSAL_REORDERED);
+}
+
+/* Takes the answers that nobody waits for. Left alone they would fill the queue, and the next reply
+ * would be lost. */
 static void take_refusals(cn_link *link)
 {
-    for (int i = 0; i < COMMAND_HWM && take_message(link, link->requests) >= 0; i++)
-        link->refused = true;
+    cn_wire_reply reply;
+    cn_wire_info info;
+    cn_wire_frame frame;
+    const void *packed;
+    uint32_t packed_size;
+    int size;
+    for (int i = 0; i < COMMAND_HWM && (size = take_message(link, link->requests)) >= 0; i++)
+        if (cn_wire_unpack_reply(link->arena, link->in, (size_t)size, &link->info.plant, &reply,
+                                 &info, &frame, &packed, &packed_size, NULL) == CN_OK)
+            note_refusal(link, &reply);
 }
 
 cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_error *err)
@@ -321,7 +337,7 @@ static cn_status ask(cn_link *link, cn_wire_request *request, int wait_ms, cn_wi
                                     &info, &frame, &packed, &packed_size, err));
         if (reply->id == request->id)
             break;
-        link->refused = true;
+        note_refusal(link, reply);
     }
     if (reply->error[0] != '\0')
         return fail_refused(link, reply, err);

@@ -258,6 +258,8 @@ static cn_status take_frame(cn_server *server, cn_error *err)
     memcpy(frame->holder, gate->holder, sizeof frame->holder);
     if (gate->lease == 0 || gate->lapsed)
         frame->holder[0] = '\0';
+    const cn_box *box = cn_safety_kept_from(server->safety);
+    snprintf(frame->kept_from, sizeof frame->kept_from, "%s", box ? box->point : "");
     return CN_OK;
 }
 
@@ -322,7 +324,9 @@ static cn_status servo_tick(cn_server *server, const cn_arm_command *wanted, cn_
 {
     cn_plant *plant = server->plant;
     cn_arm_command command;
+    const cn_box *before = cn_safety_kept_from(server->safety);
     cn_safety_next(server->safety, wanted, server->servo_period_s, &command);
+    server->frame.keep_out_stops += !before && cn_safety_kept_from(server->safety);
     CN_TRY(plant->command(plant, &command, err));
     record_tick(server, wanted != NULL, &command);
     return plant->advance ? plant->advance(plant, server->servo_period_s, err) : CN_OK;
@@ -645,6 +649,7 @@ cn_server_stats cn_server_statistics(cn_server *server)
         .deadline_misses = server->deadline_misses,
         .watchdog_stops = gate->watchdog_stops,
         .leases_lapsed = gate->leases_lapsed,
+        .keep_out_stops = server->frame.keep_out_stops,
         .period = server->period,
         .command_age = gate->command_age,
         .work = server->work,

@@ -44,6 +44,7 @@ typedef struct cn_server_stats {
     cn_histogram work;        /* ns, from waking up to the end of the tick */
     cn_histogram command_age; /* ns, frame published to its command taken */
     uint64_t overruns; /* ticks that took longer than a servo period: misses of the robot's own */
+    uint64_t keep_out_stops;           /* before a box */
     uint64_t connections_refused;      /* by the authenticator */
     char last_connection_refusal[128]; /* and why the last one was */
 } cn_server_stats;

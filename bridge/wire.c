@@ -184,6 +184,8 @@ static void fill_server(const cn_wire_frame *frame, pb_server *m)
     m->command_age_p50_ns = frame->command_age.p50;
     m->command_age_p99_ns = frame->command_age.p99;
     m->command_age_max_ns = frame->command_age.max;
+    m->keep_out_stops = frame->keep_out_stops;
+    m->kept_from = (char *)frame->kept_from;
 }
 
 static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, frame_message *m)
@@ -502,6 +504,8 @@ static void read_server(const pb_server *m, cn_wire_frame *out)
     copy_text(m->last_lapsed, out->last_lapsed, sizeof out->last_lapsed);
     out->command_age =
         (cn_durations){m->command_age_p50_ns, m->command_age_p99_ns, m->command_age_max_ns};
+    out->keep_out_stops = m->keep_out_stops;
+    copy_text(m->kept_from, out->kept_from, sizeof out->kept_from);
     for (size_t i = 0; i < m->n_refusals; i++) {
         const unsigned reason = (unsigned)m->refusals[i]->reason;
         if (reason > CN_REFUSAL_NONE && reason < CN_REFUSALS) /* others are of a newer robot */

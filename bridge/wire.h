@@ -109,6 +109,8 @@ typedef struct cn_wire_frame {
     char last_lapsed[CN_WIRE_TEXT]; /* and whose it was */
     cn_durations period;            /* servo period to servo period; zeros: not measured */
     cn_durations command_age;       /* frame published to its command taken; likewise */
+    uint64_t keep_out_stops;        /* before a box, */
+    char kept_from[CN_NAME];        /* and whose point would have come into one now; empty: none */
 } cn_wire_frame;
 
 typedef struct cn_wire_reply {

@@ -56,18 +56,20 @@ static void report(const cn_server_stats *s, bool json)
     if (s->leases_lapsed > 0)
         printf("%llu leases were lost by silence; the last was that of '%s'\n",
                (unsigned long long)s->leases_lapsed, s->last_lapsed);
+    if (s->keep_out_stops > 0)
+        printf("%llu stops before a box to keep out of\n", (unsigned long long)s->keep_out_stops);
     if (s->connections_refused > 0)
         printf("%llu connections refused; the last: %s\n",
                (unsigned long long)s->connections_refused, s->last_connection_refusal);
     if (json)
         cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:s}", "frames",
-            (json_int_t)s->frames, "commands_applied", (json_int_t)s->commands_applied,
+            "{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:s}",
+            "frames", (json_int_t)s->frames, "commands_applied", (json_int_t)s->commands_applied,
             "commands_refused", (json_int_t)s->commands_refused, "refusals",
             cli_refusals_json(s->refused), "deadline_misses", (json_int_t)s->deadline_misses,
             "overruns", (json_int_t)s->overruns, "watchdog_stops", (json_int_t)s->watchdog_stops,
-            "last_refusal", s->last_refusal, "connections_refused",
-            (json_int_t)s->connections_refused, "last_connection_refusal",
+            "keep_out_stops", (json_int_t)s->keep_out_stops, "last_refusal", s->last_refusal,
+            "connections_refused", (json_int_t)s->connections_refused, "last_connection_refusal",
             s->last_connection_refusal, "servo_period_us", cli_histogram_json(&s->period),
             "servo_work_us", cli_histogram_json(&s->work), "command_age_us",
             cli_histogram_json(&s->command_age), "leases_lapsed", (json_int_t)s->leases_lapsed,

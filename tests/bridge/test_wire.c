@@ -50,6 +50,8 @@ static cn_wire_frame some_frame(void)
         .last_refusal = "because",
         .holder = "host:1",
         .leases_lapsed = 5,
+        .keep_out_stops = 6,
+        .kept_from = "tool",
         .last_lapsed = "host:2",
         .period = {2000000, 2100000, 2500000},
         .command_age = {300000, 400000, 500000},
@@ -113,6 +115,8 @@ static void test_wire_frame_there_and_back(void)
     CU_ASSERT_STRING_EQUAL(r.frame.holder, "host:1");
     CU_ASSERT_STRING_EQUAL(r.frame.last_lapsed, "host:2");
     CU_ASSERT_EQUAL(r.frame.leases_lapsed, 5);
+    CU_ASSERT_EQUAL(r.frame.keep_out_stops, 6);
+    CU_ASSERT_STRING_EQUAL(r.frame.kept_from, "tool");
     CU_ASSERT_EQUAL(r.packed_size, size - 3); /* all but tag and a length of two bytes */
 
     const cn_wire_reply reply = {.id = 300, .mode = CN_WIRE_ACTIVE, .refusal = CN_REFUSAL_ESTOPPED};

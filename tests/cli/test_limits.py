@@ -25,22 +25,27 @@ def write(path, text):
 
 
 def frames(policy, limits):
-    """The sensor frames of a run at these limits."""
+    """The sensor frames of a run at these limits, and the robot's report of it."""
     with Robot("ipc://arm", "--limits", limits) as robot:
         run_json("control", "control", policy, "--robot", robot.endpoint, "--seconds", CONTROL_S, "--log",
                  "log.mcap")
     with open("log.mcap", "rb") as file:
         reader = make_reader(file, decoder_factories=[DecoderFactory()])
-        return [message for *_, message in reader.iter_decoded_messages(topics=["/robot/sensors"])]
+        seen = [message for *_, message in reader.iter_decoded_messages(topics=["/robot/sensors"])]
+    return seen, robot.report
 
 
 def tool_path(policy, limits):
-    """Where the tool was, [frames, 3], m."""
-    return np.array([next(v.value for v in f.vectors if v.name == "tool") for f in frames(policy, limits)])
+    """Where the tool was, [frames, 3], m; and how often it was stopped before a box, by the robot's frames and
+    by its report."""
+    seen, report = frames(policy, limits)
+    assert not any(f.server.kept_from for f in seen) or seen[-1].server.keep_out_stops > 0
+    stops = seen[-1].server.keep_out_stops, report["keep_out_stops"]
+    return np.array([next(v.value for v in f.vectors if v.name == "tool") for f in seen]), stops
 
 
 def test_a_limited_robot_is_slow():
-    seen = frames(trained(), write("limits.yaml", LIMITS))
+    seen, _ = frames(trained(), write("limits.yaml", LIMITS))
     position = np.array([f.position for f in seen])
     seconds = np.array([f.robot_time_ns for f in seen]) * 1e-9
     apart = np.diff(seconds) > 0  # the answer to a reset may be of the same moment as a frame
@@ -56,7 +61,8 @@ def test_a_limited_robot_is_slow():
 def test_a_tool_keeps_out_of_its_box():
     """The box begins half-way of where the policy takes the tool without it."""
     policy = trained()
-    free = tool_path(policy, write("free.yaml", "speed: 1\n"))
+    free, stops = tool_path(policy, write("free.yaml", "speed: 1\n"))
+    assert stops == (0, 0)
     gone = free - free[0]
     _, axis = np.unravel_index(np.abs(gone).argmax(), gone.shape)
     furthest = gone[np.abs(gone[:, axis]).argmax(), axis]
@@ -64,10 +70,11 @@ def test_a_tool_keeps_out_of_its_box():
     low, high = [-FAR] * 3, [FAR] * 3
     side = float(free[0, axis] + furthest / 2)
     (low if furthest > 0 else high)[axis] = side
-    kept = tool_path(policy, write("box.yaml", "keep_out:\n"
+    kept, stops = tool_path(policy, write("box.yaml", "keep_out:\n"
                                    f"  - {{point: tool, low: {low}, high: {high}, distance: {DISTANCE}}}\n"))
     room = (side - kept[:, axis]) * np.sign(furthest)  # m, before the box
     assert room.min() > 0, room.min()
+    assert 0 < stops[0] <= stops[1], stops
     assert room.min() < 2 * DISTANCE, room.min()  # and it came near
 
 
