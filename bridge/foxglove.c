@@ -145,8 +145,7 @@ static cn_status put_pictures(cn_foxglove *f, const origin *from,
             .size = image->rgb.len,
         };
         bool written;
-        CN_TRY(
-            cn_pictures_put(f->pictures, from->sequence, from->log_time, &picture, &written, err));
+        CN_TRY(cn_pictures_put(f->pictures, from->log_time, &picture, &written, err));
         *all = *all && written;
     }
     return CN_OK;

@@ -5,7 +5,8 @@
  *   /tf            foxglove.FrameTransforms  of every SensorFrame with tracked points: where they
  * are /log           foxglove.Log              of every Event
  *
- * Their sequence and log time are those of the message they come from. */
+ * Their log time is that of the message they come from, and so is their sequence but for pictures,
+ * which not every frame has: those of a camera are counted. */
 #ifndef CN_BRIDGE_FOXGLOVE_H
 #define CN_BRIDGE_FOXGLOVE_H
 

@@ -16,6 +16,7 @@
 typedef struct camera {
     char name[48];
     uint16_t channel; /* the file's number */
+    uint32_t written; /* pictures */
 } camera;
 
 typedef struct block {
@@ -54,7 +55,7 @@ static void topic_name(const char *from, char *to, size_t size)
 }
 
 /* Finds the camera of a name, or makes it. *out NULL: there is no room for it. */
-static cn_status find_camera(cn_pictures *p, const char *name, const camera **out, cn_error *err)
+static cn_status find_camera(cn_pictures *p, const char *name, camera **out, cn_error *err)
 {
     char topic[64];
     camera c = {0};
@@ -94,10 +95,10 @@ static cn_status encode(cn_pictures *p, const cn_picture *picture, size_t *size,
     return CN_OK;
 }
 
-cn_status cn_pictures_put(cn_pictures *p, uint32_t sequence, uint64_t log_time,
-                          const cn_picture *picture, bool *written, cn_error *err)
+cn_status cn_pictures_put(cn_pictures *p, uint64_t log_time, const cn_picture *picture,
+                          bool *written, cn_error *err)
 {
-    const camera *from;
+    camera *from;
     size_t size;
     *written = false;
     if (picture->width < 1 || picture->width > LARGEST || picture->height < 1 ||
@@ -114,15 +115,15 @@ cn_status cn_pictures_put(cn_pictures *p, uint32_t sequence, uint64_t log_time,
     timestamp.nanos = (int32_t)(log_time % (uint64_t)CN_NS_PER_S);
     Foxglove__CompressedImage m = FOXGLOVE__COMPRESSED_IMAGE__INIT;
     m.timestamp = &timestamp;
-    m.frame_id = (char *)from->name; /* packing only reads */
+    m.frame_id = from->name;
     m.format = "png";
     m.data = (ProtobufCBinaryData){size, p->png.data};
     const size_t packed = foxglove__compressed_image__get_packed_size(&m);
     CN_TRY(reserve(&p->message, packed, err));
     foxglove__compressed_image__pack(&m, p->message.data);
     *written = true;
-    return cn_mcap_message(p->file, from->channel, sequence, log_time, log_time, p->message.data,
-                           packed, err);
+    return cn_mcap_message(p->file, from->channel, from->written++, log_time, log_time,
+                           p->message.data, packed, err);
 }
 
 cn_status cn_pictures_create(cn_mcap_writer *file, cn_pictures **out, cn_error *err)

@@ -24,11 +24,11 @@ typedef struct cn_picture {
 cn_status cn_pictures_create(cn_mcap_writer *file, cn_pictures **out, cn_error *err);
 void cn_pictures_destroy(cn_pictures **pictures);
 
-/* Writes one; the first of a camera brings its channel.
+/* Writes one; the first of a camera brings its channel, and they are numbered from 0.
  * @param written  false: it is no picture (its size is not 3 * width * height), too large for PNG,
  * or of one camera more than CN_MAX_CAMERAS
  * @return what cn_mcap_message returns; CN_ERR_MEMORY. */
-cn_status cn_pictures_put(cn_pictures *pictures, uint32_t sequence, uint64_t log_time,
-                          const cn_picture *picture, bool *written, cn_error *err);
+cn_status cn_pictures_put(cn_pictures *pictures, uint64_t log_time, const cn_picture *picture,
+                          bool *written, cn_error *err);
 
 #endif

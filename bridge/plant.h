@@ -19,6 +19,15 @@ typedef struct cn_plant_info {
     double servo_rate_hz;    /* how often the plant takes a command */
 } cn_plant_info;
 
+#define CN_IMAGE_MAX (64 * 64 * 3) /* bytes of pixels; the largest picture that a plant may send   \
+                                    */
+
+typedef struct cn_image {
+    const char *camera; /* its name */
+    int width, height;
+    const uint8_t *rgb; /* [height, width, 3], top row first */
+} cn_image;
+
 typedef struct cn_plant cn_plant;
 struct cn_plant {
     cn_plant_info info;
@@ -30,6 +39,9 @@ struct cn_plant {
     /* Prepares an episode; goal_only, and where `advance` is NULL always: a new target and nothing
      * else. NULL: there is nothing to reset. */
     cn_status (*reset)(cn_plant *plant, uint64_t seed, bool goal_only, cn_error *err);
+    /* Called with every frame. The newest picture, borrowed until the next call; false when none
+     * has come since. Must not wait for one. NULL: there is no camera. */
+    bool (*look)(cn_plant *plant, cn_image *out);
     void (*destroy)(cn_plant *plant); /* holds or releases the arm safely, then frees plant */
 };
 

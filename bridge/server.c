@@ -242,6 +242,8 @@ static cn_status take_frame(cn_server *server, cn_error *err)
     cn_wire_frame *frame = &server->frame;
     const cn_gate *gate = &server->gate;
     CN_TRY(read_sensors(server, err));
+    if (!server->plant->look || !server->plant->look(server->plant, &frame->image))
+        frame->image = (cn_image){0};
     cn_safety_measure(server->safety, &frame->state, server->info.plant.control_period_s);
     frame->sequence++;
     frame->applied = gate->applied;

@@ -10,6 +10,7 @@
 #include "proto/robot.pb-c.h"
 
 typedef Colonnade__V1__Command pb_command;
+typedef Colonnade__V1__Image pb_image;
 typedef Colonnade__V1__Joint pb_joint;
 typedef Colonnade__V1__NamedVector pb_vector;
 typedef Colonnade__V1__RefusalCount pb_refusal;
@@ -93,6 +94,7 @@ typedef struct frame_message {
     pb_frame frame;
     pb_vector vector[CN_MAX_TRACKED];
     pb_vector *vectors[CN_MAX_TRACKED];
+    pb_image image, *images[1];
     pb_command applied;
     pb_server server;
     pb_refusal refusal[CN_REFUSALS];
@@ -188,6 +190,20 @@ static void fill_server(const cn_wire_frame *frame, pb_server *m)
     m->kept_from = (char *)frame->kept_from;
 }
 
+static void fill_image(const cn_image *image, frame_message *m)
+{
+    const size_t size = (size_t)image->width * (size_t)image->height * 3;
+    assert(size <= CN_IMAGE_MAX);
+    m->image = (pb_image)COLONNADE__V1__IMAGE__INIT;
+    m->image.name = (char *)image->camera;
+    m->image.width = (uint32_t)image->width;
+    m->image.height = (uint32_t)image->height;
+    m->image.rgb = (ProtobufCBinaryData){size, (uint8_t *)image->rgb};
+    m->images[0] = &m->image;
+    m->frame.images = m->images;
+    m->frame.n_images = 1;
+}
+
 static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, frame_message *m)
 {
     const cn_arm_state *state = &frame->state;
@@ -208,6 +224,8 @@ static void fill_frame(const cn_wire_frame *frame, const cn_plant_info *plant, f
         m->vector[i].value = (double *)state->point[i];
         m->vectors[i] = &m->vector[i];
     }
+    if (frame->image.rgb)
+        fill_image(&frame->image, m);
     if (frame->applied.sequence > 0) {
         m->applied = command_message(&frame->applied);
         m->frame.applied = &m->applied;

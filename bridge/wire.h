@@ -17,10 +17,11 @@
 
 #define CN_PROTOCOL_VERSION 2
 
-#define CN_WIRE_REQUEST_MAX 8192  /* bytes; a Request may not be larger */
-#define CN_WIRE_STATE_MAX   16384 /* bytes; the largest State or Reply that we write */
-#define CN_WIRE_TEXT        128   /* bytes of a reason or holder, NUL included */
-#define CN_WIRE_ENDPOINT    256   /* bytes of an endpoint, NUL included */
+#define CN_WIRE_REQUEST_MAX 8192 /* bytes; a Request may not be larger */
+#define CN_WIRE_STATE_MAX                                                                          \
+    (16384 + CN_IMAGE_MAX)   /* bytes; the largest State or Reply that we write */
+#define CN_WIRE_TEXT     128 /* bytes of a reason or holder, NUL included */
+#define CN_WIRE_ENDPOINT 256 /* bytes of an endpoint, NUL included */
 
 #define CN_WIRE_VALID_FOR_MAX_NS (INT64_C(5) * 1000000000) /* a longer silence is not control */
 
@@ -98,6 +99,7 @@ typedef struct cn_wire_frame {
     uint64_t sequence;
     uint64_t resets;
     cn_arm_state state;
+    cn_image image; /* packed, and left out in unpacking: `packed` has it. rgb NULL: none */
     int64_t published_ns, taken_ns; /* this frame; `applied`: the server's CLOCK_MONOTONIC */
     cn_wire_command applied;        /* sequence 0: none yet */
     cn_wire_mode mode;

@@ -330,7 +330,7 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
     b->exchanges.ns = calloc(MOST, sizeof *b->exchanges.ns);
     CN_FAIL_IF(!b->exchanges.ns, CN_ERR_MEMORY, err, "no memory for %d exchanges", MOST);
     CN_TRY(start_controller(b, err));
-    CN_TRY(cli_twin_plant(b->place.task, NULL, &b->twin, err));
+    CN_TRY(cli_twin_plant(b->place.task, NULL, NULL, &b->twin, err));
     cli_timed_plant_init(&b->plant, b->twin);
     CN_TRY(measure_sizes(b, err));
     const cn_server_config config = {.endpoint = b->endpoint[STATE]};

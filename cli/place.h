@@ -57,8 +57,11 @@ int cli_column(const cn_policy *policy, int64_t wanted);
 /* How many environments a place can have: `wanted`, or 1 for a robot. */
 int cli_place_envs(const cli_place *place, int wanted);
 
-/* A twin of the task as a plant. @param out  owned; cn_plant_destroy; borrows the task */
-cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out, cn_error *err);
+/* A twin of the task as a plant.
+ * @param camera  NULL, or the camera of the model whose pictures its frames have; borrowed
+ * @param out  owned; cn_plant_destroy; borrows the task */
+cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, const char *camera, cn_plant **out,
+                         cn_error *err);
 
 /* What a plant of the task's arm tells about itself. */
 void cli_plant_info(const cn_task *task, cn_plant_info *info);

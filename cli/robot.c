@@ -12,7 +12,7 @@
 static const char *const names[] = {"PLANT", NULL};
 static const cli_usage usage = {
     .synopsis =
-        "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep] "
+        "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep | --camera NAME] "
         "[--arm TASK --calibration FILE] [--limits FILE] [--log FILE] [--key FILE --allow KEYS]",
     .text =
         "Serves a robot: publishes its sensors at ENDPOINT, takes commands from whoever holds the\n"
@@ -34,7 +34,7 @@ static const cli_usage usage = {
 };
 
 typedef struct robot_options {
-    const char *plant, *bind, *gap, *arm, *calibration, *limits, *log, *key, *allow;
+    const char *plant, *bind, *gap, *camera, *arm, *calibration, *limits, *log, *key, *allow;
     bool lockstep, open, json;
 } robot_options;
 
@@ -94,7 +94,7 @@ static cn_status create_plant(const robot_options *o, const cn_task *task, cn_pl
         return cli_servo_plant(o->plant, task, o->calibration, out, err);
     if (o->gap)
         CN_TRY(cn_gap_load(o->gap, task, &gap, err));
-    return cli_twin_plant(task, o->gap ? &gap : NULL, out, err);
+    return cli_twin_plant(task, o->gap ? &gap : NULL, o->camera, out, err);
 }
 
 /* ---- Limits ---- */
@@ -212,6 +212,9 @@ static int check_usage(const robot_options *o)
     if (servos && (o->gap || o->lockstep))
         return cli_wrong(&usage, "--%s is for a simulated arm, and %s is none",
                          o->gap ? "gap" : "lockstep", o->plant);
+    if (o->camera && (servos || o->lockstep))
+        return cli_wrong(&usage, "--camera is for a simulated arm in real time, and %s is none",
+                         servos ? o->plant : "one in lockstep");
     if (!servos && (o->arm || o->calibration))
         return cli_wrong(&usage,
                          "--%s is for an arm at feetech:PORT or dynamixel:PORT, and '%s' "
@@ -231,6 +234,8 @@ int cli_robot(int argc, char **argv)
         {"bind", "ENDPOINT", "where to publish: ipc:///tmp/arm, tcp://*:5555", CLI_TEXT, &o.bind, 0,
          0},
         {"gap", "GAP", "in what this arm differs from its model", CLI_TEXT, &o.gap, 0, 0},
+        {"camera", "NAME", "send this camera's pictures with the frames, 64 x 64", CLI_TEXT,
+         &o.camera, 0, 0},
         {"arm", "TASK", "the task whose model a physical arm is", CLI_TEXT, &o.arm, 0, 0},
         {"calibration", "FILE", "which servo is which joint, and where its zero is", CLI_TEXT,
          &o.calibration, 0, 0},

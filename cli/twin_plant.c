@@ -2,12 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/camera.h"
 #include "cli/place.h"
 #include "sim/twin.h"
 
 struct twin_plant {
     cn_plant plant; /* first: a cn_plant * is a struct twin_plant * */
     cn_twin *twin;
+    cli_camera *camera; /* NULL: none */
 };
 
 static cn_twin *twin_of(cn_plant *plant)
@@ -41,9 +43,18 @@ static cn_status reset(cn_plant *plant, uint64_t seed, bool goal_only, cn_error 
     return cn_twin_reset(twin_of(plant), seed, err);
 }
 
+/* The picture of this moment comes with a later frame. */
+static bool look(cn_plant *plant, cn_image *out)
+{
+    struct twin_plant *p = (struct twin_plant *)plant;
+    cli_camera_show(p->camera, p->twin);
+    return cli_camera_look(p->camera, out);
+}
+
 static void destroy(cn_plant *plant)
 {
     struct twin_plant *p = (struct twin_plant *)plant;
+    cli_camera_close(&p->camera);
     cn_twin_destroy(&p->twin);
     free(p);
 }
@@ -62,7 +73,8 @@ void cli_plant_info(const cn_task *task, cn_plant_info *info)
         snprintf(info->point[i], sizeof info->point[i], "%s", cn_task_tracked_name(task, i));
 }
 
-cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out, cn_error *err)
+cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, const char *camera, cn_plant **out,
+                         cn_error *err)
 {
     *out = NULL;
     struct twin_plant *p = calloc(1, sizeof *p);
@@ -70,11 +82,14 @@ cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, cn_plant **out,
     cn_status status = CN_OK;
     CN_TRY_CLEANUP(cn_twin_create(task, gap, &p->twin, err));
     CN_TRY_CLEANUP(cn_twin_reset(p->twin, 0, err));
+    if (camera)
+        CN_TRY_CLEANUP(cli_camera_open(task, camera, &p->camera, err));
     p->plant = (cn_plant){
         .read = read_sensors,
         .command = take_command,
         .advance = advance,
         .reset = reset,
+        .look = camera ? look : NULL,
         .destroy = destroy,
     };
     cli_plant_info(task, &p->plant.info);

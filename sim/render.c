@@ -131,6 +131,12 @@ void cn_renderer_destroy(cn_renderer **renderer)
     *renderer = NULL;
 }
 
+void cn_renderer_simplify(cn_renderer *r)
+{
+    r->scene.flags[mjRND_SHADOW] = 0;
+    r->scene.flags[mjRND_REFLECTION] = 0;
+}
+
 void cn_renderer_mark(cn_renderer *r, const double point[3])
 {
     if (r->marks < CN_MAX_TRACKED)

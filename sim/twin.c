@@ -392,6 +392,25 @@ void cn_twin_read(cn_twin *twin, cn_arm_state *out)
     }
 }
 
+/* What MuJoCo's kinematics start from. */
+enum { POSE = mjSTATE_QPOS | mjSTATE_MOCAP_POS | mjSTATE_MOCAP_QUAT };
+
+size_t cn_twin_pose_size(const cn_twin *twin)
+{
+    return (size_t)mj_stateSize(twin->model, POSE);
+}
+
+void cn_twin_pose(const cn_twin *twin, double *pose)
+{
+    mj_getState(twin->model, twin->data, pose, POSE);
+}
+
+void cn_twin_set_pose(cn_twin *twin, const double *pose)
+{
+    mj_setState(twin->model, twin->data, pose, POSE);
+    twin->kinematics_old = true;
+}
+
 double cn_twin_timestep(const cn_twin *twin)
 {
     return twin->model->opt.timestep;

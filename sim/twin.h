@@ -4,6 +4,7 @@
 #ifndef CN_SIM_TWIN_H
 #define CN_SIM_TWIN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "policy/arm.h"
@@ -48,6 +49,12 @@ cn_status cn_twin_follow(cn_twin *twin, cn_twin_next *next, void *ctx, int ticks
 
 /* Reads the sensors, gap included. */
 void cn_twin_read(cn_twin *twin, cn_arm_state *out);
+
+/* Where everything is, for a picture: taken from one twin and put into another of the same task, of
+ * which then only pictures are right. @param pose  [cn_twin_pose_size] */
+size_t cn_twin_pose_size(const cn_twin *twin);
+void cn_twin_pose(const cn_twin *twin, double *pose);
+void cn_twin_set_pose(cn_twin *twin, const double *pose);
 
 /* The physics step, s, and for rendering the model and data (mjModel, mjData), borrowed. */
 double cn_twin_timestep(const cn_twin *twin);

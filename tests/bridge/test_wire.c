@@ -131,6 +131,31 @@ static void test_wire_frame_there_and_back(void)
     CU_ASSERT_PTR_NULL(r.arena);
 }
 
+/* The picture is in the packed frame, and the numbers beside it are the same. */
+static void test_wire_frame_with_a_picture(void)
+{
+    cn_error err = {0};
+    static uint8_t rgb[CN_IMAGE_MAX], out[CN_WIRE_STATE_MAX];
+    for (int i = 0; i < CN_IMAGE_MAX; i++)
+        rgb[i] = (uint8_t)(i * i >> 3);
+    reader r = reader_create(65536);
+    cn_wire_frame frame = some_frame();
+    frame.image = (cn_image){"wrist", 64, 64, rgb};
+    const size_t size = cn_wire_pack_frame(&frame, &plant, out);
+    CN_ASSERT_OK(read_state(&r, out, size, &err));
+    CU_ASSERT_EQUAL(r.frame.state.point[1][2], 6);
+    CU_ASSERT_PTR_NULL(r.frame.image.rgb);
+    Colonnade__V1__SensorFrame *m =
+        colonnade__v1__sensor_frame__unpack(NULL, r.packed_size, r.packed);
+    CU_ASSERT_FATAL(m && m->n_images == 1);
+    CU_ASSERT_STRING_EQUAL(m->images[0]->name, "wrist");
+    CU_ASSERT(m->images[0]->width == 64 && m->images[0]->height == 64);
+    CU_ASSERT_FATAL(m->images[0]->rgb.len == sizeof rgb);
+    CU_ASSERT_EQUAL(memcmp(m->images[0]->rgb.data, rgb, sizeof rgb), 0);
+    colonnade__v1__sensor_frame__free_unpacked(m, NULL);
+    cn_arena_destroy(&r.arena);
+}
+
 static void test_wire_info_there_and_back(void)
 {
     cn_error err = {0};
@@ -281,7 +306,8 @@ static void test_endpoint_of_requests(void)
     CU_ASSERT_EQUAL(cn_endpoint_port("tcp://arm.lab:5555"), 5555);
 }
 
-CN_TEST_MAIN("bridge.wire", T(test_wire_frame_there_and_back), T(test_wire_info_there_and_back),
-             T(test_wire_requests_there_and_back), T(test_wire_refuses_frames_that_do_not_fit),
+CN_TEST_MAIN("bridge.wire", T(test_wire_frame_there_and_back), T(test_wire_frame_with_a_picture),
+             T(test_wire_info_there_and_back), T(test_wire_requests_there_and_back),
+             T(test_wire_refuses_frames_that_do_not_fit),
              T(test_wire_refuses_more_targets_than_joints_can_be),
              T(test_arena_is_capped_and_aligned), T(test_endpoint_of_requests))

@@ -2,12 +2,15 @@
 
 Usage: test_logs.py BUILD_FOLDER
 """
+import io
 import os
 import random
 import time
 
+import PIL.Image
+from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from mcap.reader import make_reader
-from program import (FAILED, Robot, finish, first_lines, last_json, logged_messages, main, run, run_json,
+from program import (FAILED, REACH, USAGE, Robot, finish, first_lines, last_json, logged_messages, main, run, run_json,
                      said, scaled, start, trained)
 
 CONTROL_S = 3.0
@@ -144,6 +147,36 @@ def test_recovery_is_for_logs_and_spares_them():
     said(error, "--recover is for logs")
     assert out == "" and not os.path.exists("copy.mcap")
     assert logged_messages("log.mcap")
+
+
+def test_pictures_of_a_camera_are_in_the_log():
+    """Foxglove's class and Pillow find pictures that change with the arm; with them the rest is as ever."""
+    policy = trained()
+    with Robot("ipc://arm", "--camera", "view") as robot:
+        run("control", policy, "--robot", robot.endpoint, "--seconds", CONTROL_S, "--log", "log.mcap")
+    pictures = []
+    for topic, _, log_time, _, data in messages("log.mcap"):
+        if topic == "/camera/view":
+            picture = CompressedImage.FromString(data)
+            assert picture.format == "png" and picture.timestamp.ToNanoseconds() == log_time
+            image = PIL.Image.open(io.BytesIO(picture.data))
+            assert (image.format, image.mode, image.size) == ("PNG", "RGB", (64, 64))
+            pictures.append(image.tobytes())
+    frames = logged_messages("log.mcap")["/robot/sensors"]
+    assert 1 < len(pictures) <= frames, (len(pictures), frames)
+    assert all(len(set(picture)) > 8 for picture in pictures)  # none is blank
+    assert len(set(pictures)) > 1
+    assert run_json("inspect", "inspect", "log.mcap")["frames"] == frames
+    run("replay", "log.mcap", "--verify", policy)
+
+
+def test_cameras_that_cannot_be():
+    for options, code, words in (
+            (["--camera", "nose"], FAILED, "camera 'nose' is not in the model; it has: view"),
+            (["--camera", "view", "--lockstep"], USAGE, "--camera is for a simulated arm in real time")):
+        out, error = finish(start("robot", REACH, "--bind", "ipc://arm", *options), code)
+        said(error, words, lines=2 if code == USAGE else 1)
+        assert out == "" and not os.path.exists("arm")
 
 
 if __name__ == "__main__":

@@ -95,6 +95,43 @@ static void test_render_two_at_once(void)
     finish(a);
 }
 
+/* Light and shade go, the arm stays where it is. */
+static void test_render_simplified(void)
+{
+    cn_renderer *renderer = make("side");
+    cn_renderer_draw(renderer, before);
+    cn_renderer_simplify(renderer);
+    cn_renderer_draw(renderer, after);
+    CU_ASSERT_TRUE(changed() < WIDTH * HEIGHT / 2);
+    memcpy(before, after, sizeof before);
+    swing();
+    cn_renderer_draw(renderer, after);
+    CU_ASSERT_TRUE(changed() > 100);
+    finish(renderer);
+}
+
+/* A twin that was given another's pose looks like it. */
+static void test_render_of_a_pose(void)
+{
+    double pose[64];
+    cn_twin *other = NULL;
+    cn_renderer *renderer = make("side"), *of_other = NULL;
+    swing();
+    cn_renderer_draw(renderer, before);
+    CN_ASSERT_OK(cn_twin_create(task, NULL, &other, &err));
+    CN_ASSERT_OK(cn_renderer_create(other, WIDTH, HEIGHT, "side", &of_other, &err));
+    cn_renderer_draw(of_other, after);
+    CU_ASSERT_TRUE(changed() > 100);
+    CU_ASSERT_FATAL(cn_twin_pose_size(twin) <= 64);
+    cn_twin_pose(twin, pose);
+    cn_twin_set_pose(other, pose);
+    cn_renderer_draw(of_other, after);
+    CU_ASSERT_EQUAL(changed(), 0);
+    cn_renderer_destroy(&of_other);
+    cn_twin_destroy(&other);
+    finish(renderer);
+}
+
 static void test_render_mistakes_are_told(void)
 {
     cn_renderer *renderer = make("side"), *none = NULL;
@@ -110,4 +147,4 @@ static void test_render_mistakes_are_told(void)
 
 CN_TEST_MAIN("sim.render", T(test_render_shows_the_arm_move), T(test_render_puts_the_top_row_first),
              T(test_render_frames_the_arm_without_a_camera), T(test_render_two_at_once),
-             T(test_render_mistakes_are_told))
+             T(test_render_simplified), T(test_render_of_a_pose), T(test_render_mistakes_are_told))

@@ -276,12 +276,37 @@ static void test_twin_reports_contacts_that_are_left_out(void)
     finish(twin);
 }
 
+/* Joints and tracked points are where they were in the twin that the pose is of, which does not
+ * notice. */
+static void test_twin_pose_travels(void)
+{
+    double pose[64];
+    cn_arm_state there, here, again;
+    cn_twin *twin = make(NULL, NULL), *other = NULL;
+    there = command_for(twin, CN_COMMAND_POSITION, 0.7, -0.4, 0.3);
+    CN_ASSERT_OK(cn_twin_create(task, NULL, &other, &err));
+    CU_ASSERT_FATAL(cn_twin_pose_size(twin) <= 64 && cn_twin_pose_size(twin) >= 2);
+    CU_ASSERT_EQUAL(cn_twin_pose_size(twin), cn_twin_pose_size(other));
+    cn_twin_pose(twin, pose);
+    cn_twin_set_pose(other, pose);
+    cn_twin_read(other, &here);
+    cn_twin_read(twin, &again);
+    for (int j = 0; j < 2; j++) {
+        CU_ASSERT_EQUAL(here.position[j], there.position[j]);
+        CU_ASSERT(again.position[j] == there.position[j] && again.velocity[j] == there.velocity[j]);
+    }
+    for (int i = 0; i < there.tracked; i++)
+        CU_ASSERT_EQUAL(memcmp(here.point[i], there.point[i], sizeof here.point[i]), 0);
+    cn_twin_destroy(&other);
+    finish(twin);
+}
+
 CN_TEST_MAIN("sim.twin", T(test_twin_reset_covers_its_distribution),
              T(test_twin_draws_targets_in_box_and_shell),
              T(test_twin_reports_an_empty_distribution), T(test_twin_forgets_its_past),
              T(test_twin_single_steps_equal_a_period), T(test_twin_holds_without_a_command),
              T(test_twin_position_servos_follow), T(test_twin_velocity_servos_follow),
              T(test_twin_motors_push), T(test_twin_retarget_leaves_the_motion_alone),
-             T(test_twin_place_puts_it_where_it_was_measured),
+             T(test_twin_place_puts_it_where_it_was_measured), T(test_twin_pose_travels),
              T(test_twin_reports_divergence_and_recovers),
              T(test_twin_reports_contacts_that_are_left_out))
