@@ -86,17 +86,21 @@ typedef struct controller {
     cli_echo echo;
 } controller;
 
-static cn_status open_log(const bench *b, const char *path, cn_log **out, cn_error *err)
+static cn_status open_log(const controller *c, const char *path, cn_log **out, cn_error *err)
 {
-    const cn_env_spec *spec = cn_task_spec(b->place.task);
+    const cn_task *task = c->b->place.task;
+    const cn_env_spec *spec = cn_task_spec(task);
+    const cn_plant_info *arm = cn_link_info(c->link);
     const cn_log_about about = {
         .task = spec->task,
-        .task_file = cn_task_path(b->place.task),
+        .task_file = cn_task_path(task),
         .arm = spec->arm,
         .policy_file = "",
         .policy_checksum = "",
-        .robot = b->endpoint[STATE],
+        .robot = c->b->endpoint[STATE],
         .control_period_s = spec->control_period_s,
+        .joints = arm->joints,
+        .joint = arm->joint,
     };
     return cn_log_create(path, &about, out, err);
 }
@@ -107,7 +111,7 @@ static cn_status control(controller *c, bool logged, uint64_t *dropped, cn_error
     char path[sizeof c->b->folder + 16];
     snprintf(path, sizeof path, "%s/log.mcap", c->b->folder);
     if (logged)
-        CN_TRY(open_log(c->b, path, &log, err));
+        CN_TRY(open_log(c, path, &log, err));
     const cn_control_config config = {
         .seconds = c->b->rounds.seconds,
         .seed = 1,
