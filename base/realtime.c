@@ -8,7 +8,8 @@
 #include <sys/mman.h>
 
 /* In the middle: above everything ordinary, below the kernel's own threads for interrupts. */
-#define PRIORITY 49
+#define PRIORITY      48
+#define PRIORITY_LEAD 49
 
 cn_status cn_realtime_begin(cn_error *err)
 {
@@ -28,4 +29,12 @@ cn_status cn_realtime_begin(cn_error *err)
                "in /etc/security/limits.d",
                strerror(unlocked));
     return CN_OK;
+}
+
+void cn_realtime_lead(void)
+{
+    struct sched_param param;
+    int policy;
+    if (pthread_getschedparam(pthread_self(), &policy, &param) == 0 && policy == SCHED_FIFO)
+        pthread_setschedprio(pthread_self(), PRIORITY_LEAD);
 }

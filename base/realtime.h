@@ -6,8 +6,12 @@
 
 /* Makes the calling thread one that runs whenever it can (SCHED_FIFO) and locks the process's
  * memory, so that no page of it is ever waited for. Threads that this one starts later inherit the
- * former.
+ * former: those of sockets should, or messages wait for the ordinary work of the machine.
  * @return CN_ERR_REFUSED: what was not permitted, and how it could be; the rest is done anyway. */
 cn_status cn_realtime_begin(cn_error *err);
+
+/* Puts the calling thread above those that inherited real time from it: a servo waits for no
+ * message. Nothing happens where cn_realtime_begin was refused. */
+void cn_realtime_lead(void);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/realtime.h"
 #include "cli/bench.h"
 #include "cli/report.h"
 
@@ -60,7 +61,9 @@ int cli_bench_clock(int argc, char **argv)
     if (!b)
         return cli_fail(&(cn_error){.code = CN_ERR_MEMORY});
     b->period_ns = (int64_t)(1e9 / rate);
-    cli_realtime();
+    cli_realtime_begin();
+    cn_realtime_lead(); /* as a servo does */
+    cli_realtime_tell();
     run(b, seconds);
     printf("%llu periods of %g ms, %llu missed\n", (unsigned long long)b->period.count, 1e3 / rate,
            (unsigned long long)b->misses);

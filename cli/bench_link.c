@@ -133,14 +133,13 @@ static cn_status control(controller *c, bool logged, uint64_t *dropped, cn_error
     return CN_OK;
 }
 
-/* As `colonnade control` does, real time comes after everything that has threads of its own. */
 static cn_status connect_controller(controller *c, cn_error *err)
 {
     const bench *b = c->b;
+    cn_realtime_begin(NULL); /* as `control` does; the robot's process says if it may not */
     CN_TRY(cn_link_connect(b->endpoint[STATE], NULL, WAIT_MS, &c->link, err));
     CN_TRY(cli_echo_open(false, b->endpoint[RAW_STATE], b->endpoint[RAW_REQUESTS], &c->echo, err));
     CN_TRY(cn_agent_create(b->policy, 1, 1, CN_AGENT_ACTOR, &c->agent, err));
-    cn_realtime_begin(NULL); /* the robot's process says where it is not permitted */
     return CN_OK;
 }
 
@@ -334,6 +333,7 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
     b->exchanges.ns = calloc(MOST, sizeof *b->exchanges.ns);
     CN_FAIL_IF(!b->exchanges.ns, CN_ERR_MEMORY, err, "no memory for %d exchanges", MOST);
     CN_TRY(start_controller(b, err));
+    cli_realtime_begin();
     CN_TRY(cli_twin_plant(b->place.task, NULL, NULL, &b->twin, err));
     cli_timed_plant_init(&b->plant, b->twin);
     CN_TRY(measure_sizes(b, err));
@@ -341,7 +341,8 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
     CN_TRY(cn_server_create(&config, &b->plant.plant, &b->server, err));
     CN_TRY(cn_server_begin(b->server, err));
     CN_TRY(cli_echo_open(true, b->endpoint[RAW_STATE], b->endpoint[RAW_REQUESTS], &b->echo, err));
-    cli_realtime();
+    cn_realtime_lead(); /* as `robot` does */
+    cli_realtime_tell();
     return CN_OK;
 }
 

@@ -57,9 +57,11 @@ int cli_wrong(const cli_usage *usage, const char *format, ...);
 
 /* ---- Output ---- */
 
-/* The calling thread controls from now on: asks for real time (base/realtime.h), and says so where
- * it is not permitted. */
-void cli_realtime(void);
+/* Asks for real time (base/realtime.h), before any socket is opened: the threads that carry the
+ * messages then have it as well. */
+void cli_realtime_begin(void);
+/* Says why it was not permitted, if it was not. */
+void cli_realtime_tell(void);
 
 /* Prints the error of a failed call; returns the exit status that fits it. */
 int cli_fail(const cn_error *err);

@@ -163,6 +163,7 @@ static cn_status control(const control_options *o, cn_error *err)
     if (!r)
         CN_FAIL_CLEANUP(CN_ERR_MEMORY, err, "no memory for a report");
     CN_TRY_CLEANUP(cn_policy_load(o->policy, &policy, err));
+    cli_realtime_begin();
     CN_TRY_CLEANUP(cli_place_open(policy, o->task, NULL, &o->robot, &place, err));
     CN_TRY_CLEANUP(
         cn_agent_create(policy, cli_column(policy, o->column), 1, CN_AGENT_ACTOR, &agent, err));
@@ -177,7 +178,7 @@ static cn_status control(const control_options *o, cn_error *err)
         .progress = show,
         .progress_ctx = (void *)o,
     };
-    cli_realtime();
+    cli_realtime_tell();
     CN_TRY_CLEANUP(cn_control_run(place.link, &place.watcher, &config, r, err));
     const uint64_t dropped = log ? cn_log_dropped(log) : 0;
     if (log)

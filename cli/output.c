@@ -25,13 +25,18 @@ static struct {
     int lines; /* on the terminal above the cursor, that the next block replaces */
     int width[CLI_BLOCK_LINES];
 } block;
+static cn_error realtime;                /* why it was not permitted */
 static volatile sig_atomic_t block_open; /* the same, for the signal handler */
 
-void cli_realtime(void)
+void cli_realtime_begin(void)
 {
-    cn_error err = {0};
-    if (cn_realtime_begin(&err) != CN_OK)
-        printf("%s\n", err.message);
+    cn_realtime_begin(&realtime);
+}
+
+void cli_realtime_tell(void)
+{
+    if (realtime.code != CN_OK)
+        printf("%s\n", realtime.message);
     fflush(stdout);
 }
 

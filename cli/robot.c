@@ -2,6 +2,7 @@
  * knows a twin's gap. */
 #include <stdio.h>
 
+#include "base/realtime.h"
 #include "bridge/limits.h"
 #include "bridge/server.h"
 #include "cli/cli.h"
@@ -175,6 +176,8 @@ static cn_status serve(const robot_options *o, cn_error *err)
                                      .key = o->key ? &key : NULL,
                                      .allowed = allowed,
                                      .open = o->open};
+    if (!o->lockstep)
+        cli_realtime_begin();
     CN_TRY_CLEANUP(cn_server_create(&config, plant, &server, err));
     printf("robot '%s', %d joints, %g Hz, %s: state %s, requests %s\n", plant->info.arm,
            plant->info.joints, 1.0 / plant->info.control_period_s,
@@ -183,9 +186,10 @@ static cn_status serve(const robot_options *o, cn_error *err)
     report_unmeasured(task, plant);
     if (allowed)
         printf("encrypted, for %d keys\n", cn_key_list_count(allowed));
-    fflush(stdout);
     if (!o->lockstep)
-        cli_realtime();
+        cli_realtime_tell();
+    fflush(stdout);
+    cn_realtime_lead();
     CN_TRY_CLEANUP(cn_server_run(server, stop, err));
     const cn_server_stats stats = cn_server_statistics(server);
     report(&stats, o->json);

@@ -5,6 +5,7 @@ Usage: test_bench.py BUILD_FOLDER
 """
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -150,15 +151,13 @@ def judge_link(result):
 LINK = ("link", "--task", REACH, "--rounds", 1, "--seconds", scaled(0.2, 1))
 
 
-def leftovers():
-    return sorted(name for name in os.listdir("/tmp") if name.startswith("colonnade-bench-"))
-
-
 def test_link():
-    before = leftovers()
-    judge_link(bench(*LINK))
+    out = run("bench", *LINK, "--json")
+    judge_link(json.loads(out.splitlines()[-1]))
+    folder = os.path.dirname(re.search(r"ipc://(/tmp/colonnade-bench-\S+),", out)[1])
+    assert not os.path.exists(folder), folder
     judge_link(bench(*LINK, "--rate", 500, "--endpoint", f"ipc://{os.getcwd()}/arm"))
-    assert os.listdir() == [] and leftovers() == before
+    assert os.listdir() == []
 
 
 def test_link_over_tcp():
