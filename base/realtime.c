@@ -15,19 +15,19 @@ cn_status cn_realtime_begin(cn_error *err)
 {
     const struct sched_param param = {.sched_priority = PRIORITY};
     const int refused = pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
-    const int unlocked = mlockall(MCL_CURRENT | MCL_FUTURE) != 0 ? errno : 0;
-    CN_FAIL_IF(refused && unlocked, CN_ERR_REFUSED, err,
-               "no real-time scheduling and no locked memory (%s): other work of this machine may "
-               "delay control; allow rtprio and memlock in /etc/security/limits.d",
-               strerror(refused));
     CN_FAIL_IF(refused, CN_ERR_REFUSED, err,
                "no real-time scheduling (%s): other work of this machine may delay control; allow "
                "rtprio in /etc/security/limits.d",
                strerror(refused));
-    CN_FAIL_IF(unlocked, CN_ERR_REFUSED, err,
+    return CN_OK;
+}
+
+cn_status cn_realtime_lock(cn_error *err)
+{
+    CN_FAIL_IF(mlockall(MCL_CURRENT | MCL_FUTURE) != 0, CN_ERR_REFUSED, err,
                "no locked memory (%s): a page that is swapped out may delay control; allow memlock "
                "in /etc/security/limits.d",
-               strerror(unlocked));
+               strerror(errno));
     return CN_OK;
 }
 

@@ -4,11 +4,15 @@
 
 #include "base/error.h"
 
-/* Makes the calling thread one that runs whenever it can (SCHED_FIFO) and locks the process's
- * memory, so that no page of it is ever waited for. Threads that this one starts later inherit the
- * former: those of sockets should, or messages wait for the ordinary work of the machine.
- * @return CN_ERR_REFUSED: what was not permitted, and how it could be; the rest is done anyway. */
+/* Makes the calling thread one that runs whenever it can (SCHED_FIFO). Threads that it starts later
+ * inherit that: those of sockets should, or messages wait for the ordinary work of the machine.
+ * @return CN_ERR_REFUSED: it is not permitted, and how it could be */
 cn_status cn_realtime_begin(cn_error *err);
+
+/* Locks the process's memory, what it has and what it will have, so that no page of it is ever
+ * waited for. After all threads have started: their stacks may be more than is permitted.
+ * @return CN_ERR_REFUSED: it is not permitted, and how it could be */
+cn_status cn_realtime_lock(cn_error *err);
 
 /* Puts the calling thread above those that inherited real time from it: a servo waits for no
  * message. Nothing happens where cn_realtime_begin was refused. */

@@ -63,7 +63,7 @@ int cli_bench_clock(int argc, char **argv)
     b->period_ns = (int64_t)(1e9 / rate);
     cli_realtime_begin();
     cn_realtime_lead(); /* as a servo does */
-    cli_realtime_tell();
+    cli_realtime_lock();
     run(b, seconds);
     printf("%llu periods of %g ms, %llu missed\n", (unsigned long long)b->period.count, 1e3 / rate,
            (unsigned long long)b->misses);

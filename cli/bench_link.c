@@ -140,6 +140,7 @@ static cn_status connect_controller(controller *c, cn_error *err)
     CN_TRY(cn_link_connect(b->endpoint[STATE], NULL, WAIT_MS, &c->link, err));
     CN_TRY(cli_echo_open(false, b->endpoint[RAW_STATE], b->endpoint[RAW_REQUESTS], &c->echo, err));
     CN_TRY(cn_agent_create(b->policy, 1, 1, CN_AGENT_ACTOR, &c->agent, err));
+    cn_realtime_lock(NULL);
     return CN_OK;
 }
 
@@ -342,7 +343,7 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
     CN_TRY(cn_server_begin(b->server, err));
     CN_TRY(cli_echo_open(true, b->endpoint[RAW_STATE], b->endpoint[RAW_REQUESTS], &b->echo, err));
     cn_realtime_lead(); /* as `robot` does */
-    cli_realtime_tell();
+    cli_realtime_lock();
     return CN_OK;
 }
 

@@ -60,8 +60,8 @@ int cli_wrong(const cli_usage *usage, const char *format, ...);
 /* Asks for real time (base/realtime.h), before any socket is opened: the threads that carry the
  * messages then have it as well. */
 void cli_realtime_begin(void);
-/* Says why it was not permitted, if it was not. */
-void cli_realtime_tell(void);
+/* Everything is there: locks the memory, and says what of real time was not permitted. */
+void cli_realtime_lock(void);
 
 /* Prints the error of a failed call; returns the exit status that fits it. */
 int cli_fail(const cn_error *err);

@@ -178,7 +178,7 @@ static cn_status control(const control_options *o, cn_error *err)
         .progress = show,
         .progress_ctx = (void *)o,
     };
-    cli_realtime_tell();
+    cli_realtime_lock();
     CN_TRY_CLEANUP(cn_control_run(place.link, &place.watcher, &config, r, err));
     const uint64_t dropped = log ? cn_log_dropped(log) : 0;
     if (log)

@@ -33,10 +33,13 @@ void cli_realtime_begin(void)
     cn_realtime_begin(&realtime);
 }
 
-void cli_realtime_tell(void)
+void cli_realtime_lock(void)
 {
+    cn_error unlocked = {0};
     if (realtime.code != CN_OK)
         printf("%s\n", realtime.message);
+    if (cn_realtime_lock(&unlocked) != CN_OK)
+        printf("%s\n", unlocked.message);
     fflush(stdout);
 }
 

@@ -187,7 +187,7 @@ static cn_status serve(const robot_options *o, cn_error *err)
     if (allowed)
         printf("encrypted, for %d keys\n", cn_key_list_count(allowed));
     if (!o->lockstep)
-        cli_realtime_tell();
+        cli_realtime_lock();
     fflush(stdout);
     cn_realtime_lead();
     CN_TRY_CLEANUP(cn_server_run(server, stop, err));

@@ -2,6 +2,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #include "base/realtime.h"
 #include "tests/test.h"
@@ -63,4 +64,17 @@ static void test_had_or_refused_with_a_sentence(void)
     }
 }
 
-CN_TEST_MAIN("base.realtime", T(test_had_or_refused_with_a_sentence))
+static void test_memory_is_locked_or_refused_with_a_sentence(void)
+{
+    cn_error why = {0};
+    if (cn_realtime_lock(&why) == CN_OK) {
+        CU_ASSERT_EQUAL(why.code, CN_OK);
+        munlockall();
+    } else {
+        CU_ASSERT_EQUAL(why.code, CN_ERR_REFUSED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.message, "memlock in /etc/security/limits.d"));
+    }
+}
+
+CN_TEST_MAIN("base.realtime", T(test_had_or_refused_with_a_sentence),
+             T(test_memory_is_locked_or_refused_with_a_sentence))
