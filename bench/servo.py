@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A servo of 1 kHz under live control: its periods and its misses, beside a bare loop that sleeps until the
 same kind of times in the same run. What the bare loop misses as well, the machine misses; a miss is the
-robot's own where the work of a tick took longer than a period (`overruns`).
+robot's own where the work of a tick took longer than a period, or a request held up the next (`overruns`).
 
 Usage: ./dev bench servo [--seconds S]
 """

@@ -54,8 +54,9 @@ struct cn_server {
     uint64_t deadline_misses;
     int64_t tick_ns;     /* when the last servo period began; 0: none has */
     cn_histogram period; /* ns, from one to the next, in real time */
-    cn_histogram work;   /* ns, of each: from waking up to going to sleep again */
-    uint64_t overruns;   /* periods whose work took longer than a period */
+    cn_histogram work;   /* ns, of each: its tick and the requests taken after it */
+    int64_t work_ns;     /* of this one, so far */
+    uint64_t overruns;   /* see cn_server_stats */
     uint8_t in[CN_WIRE_REQUEST_MAX], out[CN_WIRE_STATE_MAX];
 };
 
@@ -556,9 +557,8 @@ static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *er
         server->frame.sequence += frames - 1;
     CN_TRY(cn_server_tick(server, frames > 0, err));
     publish_info(server);
-    const int64_t spent = cn_clock_now() - now;
-    cn_histogram_record(&server->work, spent);
-    server->overruns += spent > server->servo_period_ns;
+    server->work_ns = cn_clock_now() - now;
+    server->overruns += server->work_ns > server->servo_period_ns;
     return CN_OK;
 }
 
@@ -586,7 +586,11 @@ static cn_status take_requests(cn_server *server, int64_t deadline_ns, cn_error 
     const int64_t until_ns = deadline_ns - TICK_MARGIN_NS;
     for (int i = 0; i < REQUESTS_A_TICK && cn_clock_now() < until_ns; i++) {
         bool any;
+        const int64_t began = cn_clock_now();
         CN_TRY(handle_request(server, ZMQ_DONTWAIT, &any, err));
+        const int64_t ended = cn_clock_now();
+        server->work_ns += any ? ended - began : 0;
+        server->overruns += any && ended > deadline_ns;
         if (!any && !wait_request(server, until_ns))
             break;
     }
@@ -619,6 +623,7 @@ static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_er
         const uint64_t next = tick + next_tick(server, &deadline);
         if (status == CN_OK)
             status = take_requests(server, deadline, err);
+        cn_histogram_record(&server->work, server->work_ns);
         cn_clock_sleep_until(deadline);
         frames = next / ticks_per_frame - tick / ticks_per_frame;
         tick = next;

@@ -41,9 +41,10 @@ typedef struct cn_server_stats {
     uint64_t leases_lapsed;   /* by silence */
     char last_lapsed[128];    /* and whose the last one was */
     cn_histogram period;      /* ns, servo period to servo period; empty in lockstep, as are: */
-    cn_histogram work;        /* ns, from waking up to the end of the tick */
+    cn_histogram work;        /* ns, of a period: its tick, and the requests taken after it */
     cn_histogram command_age; /* ns, frame published to its command taken */
-    uint64_t overruns; /* ticks that took longer than a servo period: misses of the robot's own */
+    uint64_t overruns; /* ticks longer than a servo period, and requests between two that held up
+                          the next one: where the robot itself was late */
     uint64_t keep_out_stops;           /* before a box */
     uint64_t connections_refused;      /* by the authenticator */
     char last_connection_refusal[128]; /* and why the last one was */

@@ -32,9 +32,8 @@ static const cli_usage usage = {
             "turn\n"
             "with it: bare ZeroMQ sockets of the same kinds that carry as many bytes; and the same "
             "with\n"
-            "a log. Here the server takes commands as they come; in real time it takes them at its "
-            "servo\n"
-            "ticks, and that wait is not in these figures.",
+            "a log. The arm would follow at its servo's next tick: that wait is not in these "
+            "figures.",
     .example = "colonnade bench link --rate 1000 --seconds 2",
     .positional = names,
 };
@@ -397,7 +396,7 @@ static void report(const bench *b, bool json)
     print_row(b, RAW, raw);
     print_row(b, OURS, "the bridge, by ZeroMQ");
     print_row(b, LOGGED, "with a log, by without");
-    printf("  the wait for a real server's next servo tick is not in it\n");
+    printf("  the wait for the next tick of a servo, which moves the arm, is not in it\n");
     if (b->lost + b->dropped > 0)
         printf("  %llu frames had no answer in time; the log lost %llu messages\n",
                (unsigned long long)b->lost, (unsigned long long)b->dropped);
