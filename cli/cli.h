@@ -110,6 +110,7 @@ int cli_train(int argc, char **argv);
 int cli_adapt(int argc, char **argv);
 int cli_eval(int argc, char **argv);
 int cli_robot(int argc, char **argv);
+int cli_calibrate(int argc, char **argv);
 int cli_keygen(int argc, char **argv);
 int cli_control(int argc, char **argv);
 int cli_replay(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct {
     {"adapt", cli_adapt, "grow a column and let it learn on a robot or another task", false},
     {"eval", cli_eval, "measure a policy, in simulation or on a robot", false},
     {"robot", cli_robot, "serve a robot: the MuJoCo twin of a task", false},
+    {"calibrate", cli_calibrate, "find which steps of an arm's servos are which angles", false},
     {"keygen", cli_keygen, "make a key pair, for a robot or a controller", false},
     {"control", cli_control, "run a policy on a robot in real time", false},
     {"replay", cli_replay, "watch, verify, simulate, plot, film or play back a logged episode",

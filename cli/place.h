@@ -4,6 +4,7 @@
 #ifndef CN_CLI_PLACE_H
 #define CN_CLI_PLACE_H
 
+#include "bridge/plants/servo_arm.h"
 #include "bridge/robot_env.h"
 #include "policy/policy.h"
 #include "policy/rollout.h"
@@ -68,6 +69,9 @@ void cli_plant_info(const cn_task *task, cn_plant_info *info);
 
 /* Whether PLANT names a driver, "feetech:/dev/ttyUSB0", and not a task file. */
 bool cli_is_servo_address(const char *plant);
+
+/* The servos at such an address. @param port  of the same address */
+const cn_servo_make *cli_servo_make(const char *plant, const char **port);
 
 /* The arm of servos at such an address as a plant. Of the task's tracked points it has the mark
  * that `reset` draws: nothing on a servo bus measures others.

@@ -11,11 +11,12 @@
 
 static const struct driver {
     const char *prefix;
+    const cn_servo_make *make;
     cn_status (*create)(const char *port, const cn_plant_info *info,
                         const cn_calibration *calibration, cn_plant **out, cn_error *err);
 } drivers[] = {
-    {"feetech:", cn_feetech_create},
-    {"dynamixel:", cn_dynamixel_create},
+    {"feetech:", &cn_feetech_make, cn_feetech_create},
+    {"dynamixel:", &cn_dynamixel_make, cn_dynamixel_create},
 };
 
 struct servo_plant {
@@ -37,6 +38,13 @@ static const struct driver *driver_of(const char *plant)
 bool cli_is_servo_address(const char *plant)
 {
     return driver_of(plant) != NULL;
+}
+
+const cn_servo_make *cli_servo_make(const char *plant, const char **port)
+{
+    const struct driver *driver = driver_of(plant);
+    *port = plant + strlen(driver->prefix);
+    return driver->make;
 }
 
 static cn_status read_sensors(cn_plant *plant, cn_arm_state *out, cn_error *err)

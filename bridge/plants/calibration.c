@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/yaml.h"
 #include "bridge/plants/packet.h"
 
@@ -141,4 +142,21 @@ cn_status cn_calibration_load(const char *path, cn_plant_info *info, cn_calibrat
     const cn_status status = parse(cn_yaml_root(document), info, out, err);
     cn_yaml_destroy(&document);
     return status;
+}
+
+cn_status cn_calibration_save(const char *path, const cn_plant_info *info,
+                              const cn_calibration *calibration, cn_error *err)
+{
+    cn_file file;
+    CN_TRY(cn_file_begin(path, &file, err));
+    fprintf(file.stream, "# Of the arm '%s', by colonnade calibrate; docs/hardware.md explains.\n",
+            info->arm);
+    fprintf(file.stream, "joints:\n");
+    for (int j = 0; j < calibration->joints; j++) {
+        const cn_servo_joint *servo = &calibration->joint[j];
+        fprintf(file.stream, "  %s: {id: %d, zero: %d, direction: %d, range: [%d, %d]}\n",
+                info->joint[j].name, servo->id, servo->zero, servo->direction, servo->low,
+                servo->high);
+    }
+    return cn_file_commit(&file, err);
 }

@@ -38,6 +38,12 @@ typedef struct cn_calibration {
 cn_status cn_calibration_load(const char *path, cn_plant_info *info, cn_calibration *out,
                               cn_error *err);
 
+/* Writes the joints' entries; the other keys keep their defaults.
+ * @param info  names the joints
+ * @return CN_ERR_IO; then nothing is left at `path` that was not there before */
+cn_status cn_calibration_save(const char *path, const cn_plant_info *info,
+                              const cn_calibration *calibration, cn_error *err);
+
 /* Between joint positions, rad, and steps. */
 double cn_servo_position(const cn_servo_joint *joint, int steps);
 double cn_servo_steps(const cn_servo_joint *joint, double position);

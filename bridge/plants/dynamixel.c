@@ -59,7 +59,7 @@ static void decode(const uint8_t *sensors, double full_load, cn_servo_reading *o
     out->temperature = sensors[20];
 }
 
-static const cn_servo_make x_series = {
+const cn_servo_make cn_dynamixel_make = {
     .protocol = &cn_dxl_protocol,
     .torque = {64, 1},
     .goal = {116, 4},
@@ -74,5 +74,5 @@ static const cn_servo_make x_series = {
 cn_status cn_dynamixel_create(const char *port, const cn_plant_info *info,
                               const cn_calibration *calibration, cn_plant **out, cn_error *err)
 {
-    return cn_servo_arm_create(&x_series, port, info, calibration, out, err);
+    return cn_servo_arm_create(&cn_dynamixel_make, port, info, calibration, out, err);
 }

@@ -37,7 +37,7 @@ static void decode(const uint8_t *sensors, double full_load, cn_servo_reading *o
     out->temperature = sensors[7];
 }
 
-static const cn_servo_make sts3215 = {
+const cn_servo_make cn_feetech_make = {
     .protocol = &cn_sts_protocol,
     .torque = {40, 1},
     .goal = {42, 2},
@@ -49,5 +49,5 @@ static const cn_servo_make sts3215 = {
 cn_status cn_feetech_create(const char *port, const cn_plant_info *info,
                             const cn_calibration *calibration, cn_plant **out, cn_error *err)
 {
-    return cn_servo_arm_create(&sts3215, port, info, calibration, out, err);
+    return cn_servo_arm_create(&cn_feetech_make, port, info, calibration, out, err);
 }

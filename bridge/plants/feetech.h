@@ -4,6 +4,8 @@
 
 #include "bridge/plants/servo_arm.h"
 
+extern const cn_servo_make cn_feetech_make;
+
 /* Parameters and errors as those of cn_servo_arm_create. */
 cn_status cn_feetech_create(const char *port, const cn_plant_info *info,
                             const cn_calibration *calibration, cn_plant **out, cn_error *err);

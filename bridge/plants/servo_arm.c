@@ -17,7 +17,7 @@
 /* How long a load above its limit is none: arms accelerate, and touch things. */
 #define LOAD_HOLD_S 1.0
 
-enum { SENSOR_BYTES = 32, GOAL_BYTES = 4, OFF_ATTEMPTS = 3 };
+enum { GOAL_BYTES = 4, OFF_ATTEMPTS = 3 };
 
 typedef struct servo_arm {
     cn_plant plant; /* first: a cn_plant * is a servo_arm * */
@@ -84,7 +84,7 @@ static void take_sensors(servo_arm *arm, const uint8_t *sensors)
 static cn_status read_sensors(servo_arm *arm, int64_t until_ns, cn_error *err)
 {
     const cn_plant_info *info = &arm->plant.info;
-    uint8_t sensors[CN_MAX_JOINTS * SENSOR_BYTES];
+    uint8_t sensors[CN_MAX_JOINTS * CN_SERVO_SENSOR_BYTES];
     int failed;
     const cn_status status =
         cn_bus_sync_read(arm->bus, arm->make->sensors, arm->id, info->joints, sensors, arm->error,

@@ -12,6 +12,8 @@
 /* After so many exchanges in a row without an answer of every servo, the plant fails. */
 #define CN_SERVO_ATTEMPTS 10
 
+#define CN_SERVO_SENSOR_BYTES 32 /* a make's sensors have no more */
+
 /* What a servo measures, in its own sense of rotation. */
 typedef struct cn_servo_reading {
     int steps;

@@ -51,6 +51,7 @@ KEYS = {
     "play": {"commands", "deadline_misses", "joint_rmse_rad"},
     "export": {"demos", "samples", "file"},
     "inspect": {"kind"},
+    "calibrate": {"calibration", "joints"},
 }
 
 

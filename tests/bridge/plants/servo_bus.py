@@ -12,6 +12,7 @@ Prints the path of the port, then obeys lines on standard input, and answers eac
   fails ID                        how a servo fails now
   error ID BITS                   the error that its status packets report
   heal                            no failures any more
+  asked ID                        how often it was read, since the beginning
   line                            how the client has set the port
   unplug                          the port goes
 """
@@ -152,7 +153,7 @@ class Servo:
         self.make, self.id = make, number_of_it
         self.held = make.registers()
         self.steps, self.speed, self.error = 2048.0, 0.0, 0
-        self.fails, self.times = None, 0
+        self.fails, self.times, self.asked = None, 0, 0
         self.moved = self.heard = time.monotonic()
         self.put(make.goal, 2048)
 
@@ -252,6 +253,7 @@ class Bus:
     def read(self, servo, address, count):
         if servo not in self.servos:
             return None
+        self.servos[servo].asked += 1
         return self.servos[servo].answer(0, self.servos[servo].held[address:address + count])
 
 
@@ -280,6 +282,8 @@ def obey(bus, ports, words):
         servo.move()
         if words[0] == "get":
             return str(servo.get(values))
+        if words[0] == "asked":
+            return str(servo.asked)
         if words[0] == "fails":
             return str(servo.fails)
         if words[0] == "error":

@@ -116,7 +116,33 @@ static void test_calibration_needs_every_joint_and_joints_that_turn(void)
     folder_destroy(&folder);
 }
 
+static void test_calibration_that_is_saved_is_read_again(void)
+{
+    cn_error err = {0};
+    cn_plant_info info;
+    cn_calibration c, again;
+    servos_calibrate(SERVOS_CALIBRATION, &info, &c);
+    const test_folder folder = folder_create();
+    const char *path = folder_path(&folder, "saved.yaml");
+    info = servos_info();
+    CN_ASSERT_OK(cn_calibration_save(path, &info, &c, &err));
+    CN_ASSERT_OK(cn_calibration_load(path, &info, &again, &err));
+    CU_ASSERT_EQUAL(again.joints, 3);
+    for (int j = 0; j < 3; j++) {
+        CU_ASSERT_EQUAL(again.joint[j].id, c.joint[j].id);
+        CU_ASSERT_EQUAL(again.joint[j].zero, c.joint[j].zero);
+        CU_ASSERT_EQUAL(again.joint[j].direction, c.joint[j].direction);
+        CU_ASSERT_EQUAL(again.joint[j].low, c.joint[j].low);
+        CU_ASSERT_EQUAL(again.joint[j].high, c.joint[j].high);
+    }
+    CU_ASSERT_EQUAL(info.servo_rate_hz, 100);
+    const char *nowhere = folder_path(&folder, "no/where.yaml");
+    CN_ASSERT_FAILS(CN_ERR_IO, "where.yaml", cn_calibration_save(nowhere, &info, &c, &err));
+    folder_destroy(&folder);
+}
+
 CN_TEST_MAIN("bridge.plants.calibration", T(test_calibration_narrows_the_limits_of_the_model),
              T(test_calibration_turns_steps_into_radians_and_back),
              T(test_calibration_chooses_a_rate), T(test_calibration_names_the_line_of_a_mistake),
-             T(test_calibration_needs_every_joint_and_joints_that_turn))
+             T(test_calibration_needs_every_joint_and_joints_that_turn),
+             T(test_calibration_that_is_saved_is_read_again))
