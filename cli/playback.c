@@ -47,6 +47,7 @@ typedef struct playback {
 
 /* ---- The channels of an episode, alike ---- */
 
+/* -1: an episode does not hold it. */
 static int count_of(const cn_episode *e, int channel)
 {
     switch (channel) {
@@ -56,8 +57,10 @@ static int count_of(const cn_episode *e, int channel)
         return e->commands;
     case CN_LOG_POLICY:
         return e->steps;
-    default:
+    case CN_LOG_EVENTS:
         return e->events;
+    default:
+        return -1;
     }
 }
 
@@ -387,23 +390,33 @@ cn_status cli_playback_run(const cn_episode *episode, const cli_playback_config 
     return CN_OK;
 }
 
-cn_status cli_playback_topics(const char *list, bool shown[CN_LOG_CHANNELS], cn_error *err)
+/* "/robot/sensors, /events": what an episode holds. */
+static void list_topics(const cn_episode *e, char *out, size_t size)
 {
-#define CN_LOG_CHANNEL_WORD(name, topic, message) "," topic
-    static const char all_topics[] = CN_LOG_CHANNEL_TABLE(CN_LOG_CHANNEL_WORD);
-#undef CN_LOG_CHANNEL_WORD
+    size_t used = 0;
     for (int c = 0; c < CN_LOG_CHANNELS; c++)
-        shown[c] = !list;
+        if (count_of(e, c) >= 0 && used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", topics[c]);
+}
+
+cn_status cli_playback_topics(const cn_episode *episode, const char *list,
+                              bool shown[CN_LOG_CHANNELS], cn_error *err)
+{
+    char all[256];
+    list_topics(episode, all, sizeof all);
+    for (int c = 0; c < CN_LOG_CHANNELS; c++)
+        shown[c] = !list && count_of(episode, c) >= 0;
     for (const char *word = list; word; word = strchr(word, ',')) {
         word += *word == ',';
         const size_t size = strcspn(word, ",");
         int found = -1;
         for (int c = 0; c < CN_LOG_CHANNELS; c++)
-            if (strlen(topics[c]) == size && strncmp(word, topics[c], size) == 0)
+            if (count_of(episode, c) >= 0 && strlen(topics[c]) == size &&
+                strncmp(word, topics[c], size) == 0)
                 found = c;
         CN_FAIL_IF(found < 0, CN_ERR_ARGUMENT, err,
-                   "--topics: there is no channel '%.*s'; there are: %s", (int)size, word,
-                   all_topics + 1);
+                   "--topics: '%.*s' is no channel to be shown; these are: %s", (int)size, word,
+                   all);
         shown[found] = true;
     }
     return CN_OK;

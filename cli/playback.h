@@ -28,5 +28,6 @@ cn_status cli_playback_run(const cn_episode *episode, const cli_playback_config 
                            cli_playback_report *report, cn_error *err);
 
 /* "/robot/sensors,/events" into shown; NULL: all. @return CN_ERR_ARGUMENT, naming the channels there are. */
-cn_status cli_playback_topics(const char *list, bool shown[CN_LOG_CHANNELS], cn_error *err);
+cn_status cli_playback_topics(const cn_episode *episode, const char *list,
+                              bool shown[CN_LOG_CHANNELS], cn_error *err);
 #endif

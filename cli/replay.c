@@ -82,7 +82,7 @@ static cn_status watch(const replay_options *o, const cn_episode *e, cn_error *e
     cli_playback_report r;
     cli_playback_config config = {
         .path = o->log, .joint = joint, .rate = o->rate, .loop = o->loop, .paused = o->paused};
-    CN_TRY(cli_playback_topics(o->topics, config.shown, err));
+    CN_TRY(cli_playback_topics(e, o->topics, config.shown, err));
     CN_TRY(describe_joints(o, e, joint, err));
     CN_TRY(cli_playback_run(e, &config, &r, err));
     if (o->json)
