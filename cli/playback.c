@@ -183,8 +183,10 @@ static void add_joints(view *v, const playback *p)
     const int rows = joints <= room ? joints : (room > 1 ? room - 1 : 0);
     if (joints == 0)
         return;
-    snprintf(next_line(v), CLI_BLOCK_WIDTH, "%-14s%10s%10s%10s%10s", "joint", "position",
-             "velocity", "effort", "command");
+    const bool other = c && c->mode != CN_COMMAND_POSITION;
+    snprintf(next_line(v), CLI_BLOCK_WIDTH, "%-14s%10s%10s%10s%10s%s%s", "joint", "position",
+             "velocity", "effort", "command", other ? " of " : "",
+             other ? mode_words(c->mode) : "");
     for (int j = 0; j < rows; j++) {
         char *line = next_line(v);
         snprintf(line, CLI_BLOCK_WIDTH, "%-14.14s", p->config->joint[j].name);
@@ -194,9 +196,6 @@ static void add_joints(view *v, const playback *p)
         add_value(line, c && j < c->joints, c ? c->target[j] : 0);
         snprintf(line + strlen(line), CLI_BLOCK_WIDTH - strlen(line), "  %s",
                  p->config->joint[j].unit);
-        if (c && c->mode != CN_COMMAND_POSITION)
-            snprintf(line + strlen(line), CLI_BLOCK_WIDTH - strlen(line), " of %s",
-                     mode_words(c->mode));
     }
     if (rows < joints)
         snprintf(next_line(v), CLI_BLOCK_WIDTH, "and %d more joints", joints - rows);

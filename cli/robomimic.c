@@ -1,5 +1,5 @@
 /* robomimic's HDF5: the samples of a demonstration are gathered in memory, a column a dataset, and
- * written when it ends.
+ * written when it ends, into a file in memory that goes to the disk as a whole.
  *
  * Legend: J joints, T tracked points, S = 2 J + 3 T, A action size, O observation size, n samples.
  */
@@ -22,6 +22,8 @@ enum {
 /* Environment types are robomimic's own; of these, a Gym environment is the nearest: robomimic
  * makes one only for rollouts, which need a robot here. */
 #define GYM_TYPE 2
+
+#define IMAGE_STEP ((size_t)1 << 20) /* bytes by which the file in memory grows */
 
 /* A dataset of the present demonstration. */
 typedef struct column {
@@ -274,6 +276,16 @@ static json_t *describe(const cn_robot_observer *o)
                      o->spec.action_unit, "observation", groups);
 }
 
+/* A file in memory: HDF5 1.10 does not survive a disk that fails it. */
+static hid_t create_in_memory(void)
+{
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_core(access, IMAGE_STEP, false);
+    const hid_t file = H5Fcreate("robomimic", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    return file;
+}
+
 cn_status cli_robomimic_create(const char *path, const cn_robot_observer *observer,
                                cli_robomimic **out, cn_error *err)
 {
@@ -287,7 +299,7 @@ cn_status cli_robomimic_create(const char *path, const cn_robot_observer *observ
     CN_TRY_CLEANUP(cn_file_begin(path, &r->file, err));
     r->intermediate = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(r->intermediate, 1);
-    r->hdf5 = H5Fcreate(r->file.temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    r->hdf5 = create_in_memory();
     if (r->hdf5 >= 0)
         r->data = H5Gcreate2(r->hdf5, "data", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (r->data < 0) {
@@ -326,16 +338,27 @@ static cn_status write_about(cli_robomimic *r, cn_error *err)
     return write_number(r, r->data, "total", r->report.samples, err);
 }
 
+/* The bytes of the file in memory go to the stream, whose errors cn_file_commit sees. */
+static cn_status write_image(cli_robomimic *r, cn_error *err)
+{
+    H5Fflush(r->hdf5, H5F_SCOPE_GLOBAL);
+    const ssize_t size = H5Fget_file_image(r->hdf5, NULL, 0);
+    if (size <= 0)
+        return hdf5_failed(r, "all of it", err);
+    void *image = malloc((size_t)size);
+    CN_FAIL_IF(!image, CN_ERR_MEMORY, err, "%s: no memory for %zd bytes", r->file.path, size);
+    const bool whole = H5Fget_file_image(r->hdf5, image, (size_t)size) == size;
+    if (whole)
+        fwrite(image, 1, (size_t)size, r->file.stream);
+    free(image);
+    return whole ? CN_OK : hdf5_failed(r, "all of it", err);
+}
+
 cn_status cli_robomimic_finish(cli_robomimic *r, cli_robomimic_report *report, cn_error *err)
 {
     CN_TRY(write_about(r, err));
     CN_TRY(write_mask(r, err));
-    H5Gclose(r->data);
-    r->data = H5I_INVALID_HID;
-    const herr_t closed = H5Fclose(r->hdf5);
-    r->hdf5 = H5I_INVALID_HID;
-    if (closed < 0)
-        return hdf5_failed(r, "the last of it", err);
+    CN_TRY(write_image(r, err));
     *report = r->report;
     return cn_file_commit(&r->file, err);
 }

@@ -45,7 +45,8 @@ cn_status cli_robomimic_add(cli_robomimic *r, const cn_episode *episode, const c
 cn_status cli_robomimic_end_demo(cli_robomimic *r, const char *log, uint64_t goal, int left_out,
                                  cn_error *err);
 
-/* Completes the file and puts it at its path, in place of what was there. @return CN_ERR_IO. */
+/* Completes the file and puts it at its path, in place of what was there.
+ * @return CN_ERR_IO, CN_ERR_MEMORY. */
 cn_status cli_robomimic_finish(cli_robomimic *r, cli_robomimic_report *report, cn_error *err);
 
 /* Frees; a file that was not finished is removed. NULL and a second call do nothing. */

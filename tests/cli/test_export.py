@@ -4,6 +4,7 @@ Usage: test_export.py BUILD_FOLDER
 """
 import json
 import os
+import resource
 import shutil
 import tempfile
 
@@ -208,6 +209,20 @@ def test_what_cannot_be_exported():
     _, error = finish(start("export", log, "--robomimic", "no/folder/out.hdf5"), FAILED)
     said(error, "no/folder/out.hdf5")
     assert run_json("export", "export", lost_task, "--task", REACH, "--robomimic", "out.hdf5")["demos"] >= 3
+
+
+def test_a_full_disk():
+    """No file may become larger than some size, as on a disk that has no more room."""
+    log = recorded()
+    run("export", log, "--robomimic", "out.hdf5")
+    whole = os.path.getsize("out.hdf5")
+    before = contents(".")
+    for room in (0, 1000, whole // 2, whole - 1):
+        process = start("export", log, "--robomimic", "out.hdf5", restore_signals=False,
+                        preexec_fn=lambda size=room: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+        _, error = finish(process, FAILED)
+        said(error, "out.hdf5", "File too large")
+        assert contents(".") == before
 
 
 if __name__ == "__main__":
