@@ -13,6 +13,9 @@
 
 #include "base/file.h"
 
+/* Of one map: they are compared each with each. */
+enum { KEYS_MAX = 1000 };
+
 struct cn_yaml {
     char *path;
     bool parsed; /* tree holds memory of libyaml's */
@@ -58,27 +61,39 @@ static const char *join(const char *const *words, char *buffer, size_t size)
     return buffer;
 }
 
-/* Keys must be distinct scalars: libyaml itself accepts anything. */
-static cn_status check_maps(const cn_yaml *document, cn_error *err)
+/* Keys must be distinct scalars. */
+static cn_status check_map(cn_yaml_node map, cn_error *err)
+{
+    const yaml_node_pair_t *first = raw(map)->data.mapping.pairs.start;
+    if (cn_yaml_count(map) > KEYS_MAX)
+        return cn_yaml_fail(map, err, "a map of %d keys, at most %d", cn_yaml_count(map), KEYS_MAX);
+    for (int i = 0; i < cn_yaml_count(map); i++) {
+        const cn_yaml_node key = {map.document, first[i].key};
+        if (!cn_yaml_is_scalar(key))
+            return cn_yaml_fail(key, err, "a key must be a word, found %s",
+                                cn_yaml_is_map(key) ? "a map" : "a list");
+        for (int j = 0; j < i; j++) {
+            const cn_yaml_node before = {map.document, first[j].key};
+            if (strcmp(scalar_text(raw(key)), scalar_text(raw(before))) == 0)
+                return cn_yaml_fail(key, err, "key '%s' is already on line %d; keep one",
+                                    scalar_text(raw(key)), cn_yaml_line(before));
+        }
+    }
+    return CN_OK;
+}
+
+/* libyaml itself accepts anything. */
+static cn_status check_nodes(const cn_yaml *document, cn_error *err)
 {
     const int nodes = (int)(document->tree.nodes.top - document->tree.nodes.start);
     for (int index = 1; index <= nodes; index++) {
-        const cn_yaml_node map = {document, index};
-        if (!cn_yaml_is_map(map))
-            continue;
-        const yaml_node_pair_t *first = raw(map)->data.mapping.pairs.start;
-        for (int i = 0; i < cn_yaml_count(map); i++) {
-            const cn_yaml_node key = {document, first[i].key};
-            if (!cn_yaml_is_scalar(key))
-                return cn_yaml_fail(key, err, "a key must be a word, found %s",
-                                    cn_yaml_is_map(key) ? "a map" : "a list");
-            for (int j = 0; j < i; j++) {
-                const cn_yaml_node before = {document, first[j].key};
-                if (strcmp(scalar_text(raw(key)), scalar_text(raw(before))) == 0)
-                    return cn_yaml_fail(key, err, "key '%s' is already on line %d; keep one",
-                                        scalar_text(raw(key)), cn_yaml_line(before));
-            }
-        }
+        const cn_yaml_node node = {document, index};
+        if (cn_yaml_is_map(node))
+            CN_TRY(check_map(node, err));
+        else if (cn_yaml_is_scalar(node) &&
+                 strlen(scalar_text(raw(node))) != raw(node)->data.scalar.length)
+            return cn_yaml_fail(node, err, "'%.70s' goes on behind a NUL character",
+                                scalar_text(raw(node)));
     }
     return CN_OK;
 }
@@ -126,7 +141,7 @@ static cn_status parse(const char *name, const char *text, size_t size, cn_yaml 
     if (!yaml_document_get_root_node(&document->tree))
         CN_FAIL_CLEANUP(CN_ERR_FORMAT, err, "%s:1: the document is empty", name);
     CN_TRY_CLEANUP(expect_end(document, &parser, err));
-    CN_TRY_CLEANUP(check_maps(document, err));
+    CN_TRY_CLEANUP(check_nodes(document, err));
     *out = document;
     document = NULL;
 cleanup:

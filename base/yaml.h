@@ -18,8 +18,8 @@ typedef struct cn_yaml_node {
     int index;               /* libyaml's node number, from 1; 0: no node */
 } cn_yaml_node;
 
-/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (syntax, duplicate keys, several documents).
- */
+/* @return CN_ERR_NOT_FOUND, CN_ERR_IO, CN_ERR_FORMAT (syntax, duplicate keys, more than 1000
+ * of them, NUL characters, several documents). */
 cn_status cn_yaml_load(const char *path, cn_yaml **out, cn_error *err);
 /* The same from memory; `name` stands for the path in messages. */
 cn_status cn_yaml_parse(const char *name, const char *text, cn_yaml **out, cn_error *err);

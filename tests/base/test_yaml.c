@@ -137,6 +137,32 @@ static void test_yaml_refuses_broken_documents(void)
     CU_ASSERT_PTR_NULL(d);
 }
 
+static void test_yaml_refuses_nul_characters(void)
+{
+    cn_yaml *d = NULL;
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "a.yaml:2: 'arm.xml' goes on behind a NUL character",
+                    cn_yaml_parse("a.yaml", "a: 1\nb: \"arm.xml\\0.exe\"\n", &d, &err));
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "a.yaml:1: 'a' goes on behind a NUL character",
+                    cn_yaml_parse("a.yaml", "\"a\\0b\": 1\n", &d, &err));
+    CU_ASSERT_PTR_NULL(d);
+}
+
+/* Each is compared with each: a million of them would take hours. */
+static void test_yaml_bounds_the_keys_of_a_map(void)
+{
+    cn_yaml *d = NULL;
+    char text[1001 * 12];
+    size_t size = 0;
+    for (int i = 0; i < 1000; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "k%d: 1\n", i);
+    CN_ASSERT_OK(cn_yaml_parse("a.yaml", text, &d, &err));
+    CU_ASSERT_EQUAL(cn_yaml_count(cn_yaml_root(d)), 1000);
+    cn_yaml_destroy(&d);
+    snprintf(text + size, sizeof text - size, "k: 1\n");
+    CN_ASSERT_FAILS(CN_ERR_FORMAT, "a.yaml:1: a map of 1001 keys, at most 1000",
+                    cn_yaml_parse("a.yaml", text, &d, &err));
+}
+
 /* An alias inside its own anchor makes a graph that a recursive reader would never leave. */
 static void test_yaml_survives_an_alias_to_itself(void)
 {
@@ -150,4 +176,5 @@ static void test_yaml_survives_an_alias_to_itself(void)
 
 CN_TEST_MAIN("base.yaml", T(test_yaml_reads_every_kind), T(test_yaml_tells_kinds_apart),
              T(test_yaml_refuses_wrong_values), T(test_yaml_refuses_wrong_keys),
-             T(test_yaml_refuses_broken_documents), T(test_yaml_survives_an_alias_to_itself))
+             T(test_yaml_refuses_broken_documents), T(test_yaml_refuses_nul_characters),
+             T(test_yaml_bounds_the_keys_of_a_map), T(test_yaml_survives_an_alias_to_itself))
