@@ -8,7 +8,11 @@
 #include "bridge/mcap_format.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { HEAD = 4 };
+enum { HEAD = 4, KINDS = 4 };
+
+/* What an episode is made of, as the inputs number it. */
+static const cn_log_channel kinds[KINDS] = {CN_LOG_SENSORS, CN_LOG_COMMANDS, CN_LOG_POLICY,
+                                            CN_LOG_EVENTS};
 
 static const struct {
     const char *topic, *message;
@@ -47,7 +51,7 @@ static uint64_t write_log(const char *path, const uint8_t *data, size_t size)
         const size_t wanted = (size_t)(data[1] | data[2] << 8);
         const size_t bytes = wanted < size - HEAD ? wanted : size - HEAD;
         time_ns += data[3] * UINT64_C(1000000);
-        FUZZ_CHECK_OK(cn_mcap_message(writer, id[data[0] % CN_LOG_CHANNELS], (uint32_t)messages++,
+        FUZZ_CHECK_OK(cn_mcap_message(writer, id[kinds[data[0] % KINDS]], (uint32_t)messages++,
                                       time_ns, time_ns, data + HEAD, bytes, &err));
         data += HEAD + bytes;
         size -= HEAD + bytes;
