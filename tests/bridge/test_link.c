@@ -316,6 +316,28 @@ static void test_link_refused_command_counts_as_holding(void)
     robot_end(&r);
 }
 
+/* 2.5 periods after a frame that has just come; what was thought counts on top, up to as much. */
+static void test_link_commands_are_valid_as_long_as_thought(void)
+{
+    robot r;
+    robot_start(&r, false, PERIOD_S);
+    cn_link *link = robot_link(&r);
+    const double periods = 2.5 * PERIOD_S * 1e9;
+    const int64_t before = cn_clock_now();
+    const double valid = (double)cn_link_valid_for(link, before);
+    const double thought = (double)(cn_clock_now() - before);
+    CU_ASSERT_TRUE(valid >= periods - 1 && valid <= periods + fmin(thought, periods));
+    CU_ASSERT_DOUBLE_EQUAL((double)cn_link_valid_for(link, before - CN_NS_PER_S), 2 * periods, 1);
+    cn_link_destroy(&link);
+    robot_end(&r);
+
+    robot_start(&r, true, 3); /* of a slow robot no more than robots take */
+    link = robot_link(&r);
+    CU_ASSERT_EQUAL(cn_link_valid_for(link, cn_clock_now()), CN_WIRE_VALID_FOR_MAX_NS);
+    cn_link_destroy(&link);
+    robot_end(&r);
+}
+
 static cn_status die(cn_plant *plant, const cn_arm_command *command, cn_error *err)
 {
     (void)plant;
@@ -490,6 +512,7 @@ CN_TEST_MAIN("bridge.link", T(test_link_learns_the_robot), T(test_link_connects_
              T(test_link_estop_has_its_own_status),
              T(test_link_refused_command_shows_in_the_frames),
              T(test_link_refused_command_counts_as_holding),
+             T(test_link_commands_are_valid_as_long_as_thought),
              T(test_link_frame_after_a_long_pause_is_the_newest),
              T(test_link_notices_a_death_within_a_step),
              T(test_link_takes_a_long_step_for_no_death), T(test_link_notices_a_restart),

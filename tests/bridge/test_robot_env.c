@@ -118,7 +118,12 @@ static void test_env_real_time_is_fresh_after_a_pause(void)
     CU_ASSERT_TRUE(after[0] > before[0]);
     cn_env_destroy(&env);
     cn_link_destroy(&link);
-    robot_end(&r);
+    robot_stop(&r);
+    /* The first command was of before the pause, and was not followed. */
+    CU_ASSERT_TRUE(cn_server_statistics(r.server).refused[CN_REFUSAL_STALE] >= 1);
+    CU_ASSERT_EQUAL(r.status, CN_OK);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
 }
 
 static void test_env_estop_is_a_safety_error(void)
