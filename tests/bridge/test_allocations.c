@@ -92,13 +92,17 @@ static void expect_no_use(const watch *w)
     CU_ASSERT_TRUE(b->written - a->written <= WAKE_UP * (b->writes - a->writes));
 }
 
+typedef struct logged {
+    cn_log *log;
+    char path[64];
+} logged;
+
 /* Robot and controller, each watched on its own thread: by the plant, by the policy. */
 typedef struct fixture {
     robot r; /* first: the plant is the beginning of it */
     watch server, controller;
     fake_task task;
-    cn_log *log;
-    char path[64];
+    logged robot_log, control_log;
 } fixture;
 
 static cn_status watched_command(cn_plant *plant, const cn_arm_command *command, cn_error *err)
@@ -124,18 +128,12 @@ static void command_sometimes_mad(void *self, const float *action, cn_arm_comman
         out->target[0] = NAN;
 }
 
-static void setup(fixture *f)
+/* A log in a file of its own. */
+static void open_log(logged *l)
 {
     cn_error err = {0};
-    char endpoint[64];
-    memset(f, 0, sizeof *f);
-    f->task.step_limit = 10; /* with new goals in between */
-    robot_path(endpoint, sizeof endpoint);
-    f->r.arm = fake_arm_make(PERIOD_S);
-    f->r.arm.plant.command = watched_command;
-    robot_serve(&f->r, &(cn_server_config){.endpoint = endpoint});
-    snprintf(f->path, sizeof f->path, "/tmp/colonnade-allocations-XXXXXX");
-    const int fd = mkstemp(f->path);
+    snprintf(l->path, sizeof l->path, "/tmp/colonnade-allocations-XXXXXX");
+    const int fd = mkstemp(l->path);
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     close(fd);
     const cn_log_about about = {
@@ -144,13 +142,34 @@ static void setup(fixture *f)
         .arm = "fake",
         .policy_file = "",
         .policy_checksum = "",
-        .robot = f->r.endpoint,
+        .robot = "",
         .control_period_s = PERIOD_S,
     };
-    CN_ASSERT_OK(cn_log_create(f->path, &about, &f->log, &err));
+    CN_ASSERT_OK(cn_log_create(l->path, &about, &l->log, &err));
 }
 
-/* With everything that runs beside it: a log, new goals, refusals, the estimate of the clock. */
+static void close_log(logged *l)
+{
+    cn_error err = {0};
+    CN_ASSERT_OK(cn_log_finish(&l->log, &err));
+    CU_ASSERT_EQUAL(remove(l->path), 0);
+}
+
+static void setup(fixture *f)
+{
+    char endpoint[64];
+    memset(f, 0, sizeof *f);
+    f->task.step_limit = 10; /* with new goals in between */
+    open_log(&f->robot_log);
+    open_log(&f->control_log);
+    robot_path(endpoint, sizeof endpoint);
+    f->r.arm = fake_arm_make(PERIOD_S);
+    f->r.arm.plant.command = watched_command;
+    robot_serve(&f->r, &(cn_server_config){.endpoint = endpoint, .log = f->robot_log.log});
+}
+
+/* With everything that runs beside it: a log each, new goals, refusals, the estimate of the clock.
+ */
 static void test_real_time_allocates_nothing_and_reaches_for_no_file(void)
 {
     fixture f;
@@ -159,20 +178,21 @@ static void test_real_time_allocates_nothing_and_reaches_for_no_file(void)
     setup(&f);
     cn_robot_observer observer = fake_observer(&f.task, PERIOD_S);
     observer.command = command_sometimes_mad;
-    const cn_control_config config = {.seconds = 3, .act = watched_act, .policy = &f, .log = f.log};
+    const cn_control_config config = {
+        .seconds = 3, .act = watched_act, .policy = &f, .log = f.control_log.log};
     cn_link *link = robot_link(&f.r);
     CN_ASSERT_OK(cn_control_run(link, &observer, &config, &report, &err));
     CU_ASSERT_TRUE(report.goals > 0);
     CU_ASSERT_TRUE(report.refused[CN_REFUSAL_NOT_FINITE] > 0);
     CU_ASSERT_TRUE(report.clock.samples > 0);
     expect_no_use(&f.controller);
-    CN_ASSERT_OK(cn_log_finish(&f.log, &err));
     cn_link_destroy(&link);
     robot_stop(&f.r);
     expect_no_use(&f.server);
     CU_ASSERT_EQUAL(f.r.status, CN_OK);
     robot_free(&f.r);
-    CU_ASSERT_EQUAL(remove(f.path), 0);
+    close_log(&f.robot_log);
+    close_log(&f.control_log);
 }
 
 /* What reaches for a file is seen in both ways: the test above can fail. */
