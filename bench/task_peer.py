@@ -1,6 +1,6 @@
 """A task of scenes/ in Python, as Stable-Baselines3 takes it: MuJoCo's own bindings, the same model, and the
 same control, observation, reward and success, read from the same YAML. What reach needs is here; anything
-else in a task is refused.
+else in a task is refused. The safety filter's motions are planned by Ruckig, in C++.
 
 It comes in two kinds: as an ordinary gymnasium.Env of one environment, for Stable-Baselines3's own DummyVecEnv
 and SubprocVecEnv, and as a vector that steps many at once, in NumPy and on MuJoCo's thread pool.
@@ -17,9 +17,14 @@ import mujoco
 import numpy as np
 import yaml
 from mujoco import rollout
+from ruckig import InputParameter, Result, Ruckig, Synchronization, Trajectory
 from stable_baselines3.common.vec_env import VecEnv
 
-RAMP_S = 0.05  # policy/safety.h: from rest to a joint's velocity limit
+RAMP_S = 0.05  # policy/safety.h: full speed after so much of full acceleration
+JERK_RAMP_S = 0.01  # policy/safety.h: full acceleration after so long
+# A joint on its way to full speed is at a limit but for rounding, and beyond it Ruckig plans a detour
+# (github.com/pantor/ruckig/issues/228). So little slower it is safely within.
+WITHIN = 1 - 1e-12
 SERVO_PERIOD_S = 0.002  # sim/task.c: the servo takes a command about as often
 
 
@@ -56,7 +61,8 @@ class Task:
             each -= 1
         self.steps_per_tick, self.ticks = each, self.steps // each
         self.tick_s = each * m.opt.timestep
-        self.slow = self.velocity / RAMP_S * self.tick_s  # by so much the velocity may change in a tick
+        self.acceleration = self.velocity / RAMP_S
+        self.jerk = self.acceleration / JERK_RAMP_S
 
         self.step_limit = y["step_limit"]
         reset = y["reset"]
@@ -125,40 +131,41 @@ def reward_term(term, distance, action, before):
     raise ValueError(f"reward: {kind} is not known to the peer")
 
 
+class Filter:
+    """The safety filter of all joints of so many environments, in their order: each joint takes the fastest
+    path within its limits to where it is commanded, and rests there."""
+
+    def __init__(self, task, count):
+        joints = count * len(task.home)
+        self.planner, self.path, self.plan = Ruckig(joints), Trajectory(joints), InputParameter(joints)
+        self.plan.synchronization = Synchronization.No
+        self.plan.max_velocity = np.tile(task.velocity, count)
+        self.plan.max_acceleration = np.tile(task.acceleration, count)
+        self.plan.max_jerk = np.tile(task.jerk, count)
+        self.moments = [task.tick_s * (tick + 1) for tick in range(task.ticks)]
+        self.p, self.v, self.a = ([0.0] * joints for _ in range(3))
+
+    def place(self, i, qpos):
+        """The joints of environment i rest there."""
+        joints = slice(i * len(qpos), (i + 1) * len(qpos))
+        self.p[joints] = qpos.tolist()
+        self.v[joints] = self.a[joints] = [0.0] * len(qpos)
+
+    def follow(self, commanded):
+        """@return where all joints are told to be at each tick of a control period"""
+        plan = self.plan
+        plan.current_position = self.p
+        plan.current_velocity = [WITHIN * v for v in self.v]
+        plan.current_acceleration = [WITHIN * a for a in self.a]
+        plan.target_position = commanded.ravel().tolist()  # Ruckig takes lists in less time than arrays
+        result = self.planner.calculate(plan, self.path)
+        assert result in (Result.Working, Result.Finished), result
+        states = [self.path.at_time(moment) for moment in self.moments]
+        self.p, self.v, self.a = states[-1]
+        return [p for p, _, _ in states]
+
+
 # ---- One environment ----
-
-
-def joint_plan(target, p, v, limits, ticks, dt):
-    """The safety filter of one joint, for a control period: where it is told to be at each tick, and its velocity
-    at the end. In Python's own floats: for six joints, NumPy takes longer."""
-    low, high, fastest, slow = limits
-    far = dt * fastest * (slow + fastest) / slow  # no need to brake from there
-
-    def braking(distance):
-        if distance <= 0.0:
-            return 0.0
-        now = distance / dt
-        n = math.floor(0.5 * math.sqrt(1 + 8 * now / slow) - 0.5)
-        return min(fastest, now / (n + 1) + 0.5 * slow * n)
-
-    told = []
-    for _ in range(ticks):
-        distance = target - p
-        speed = fastest if abs(distance) > far else braking(abs(distance))
-        wanted = speed if distance > 0.0 else -speed
-        if wanted > v + slow:
-            wanted = v + slow
-        elif wanted < v - slow:
-            wanted = v - slow
-        if high - p < far:
-            wanted = min(wanted, braking(high - p))
-        if p - low < far:
-            wanted = max(wanted, -braking(p - low))
-        v = wanted
-        q = p + v * dt
-        p = max(p, high) if q > high else min(p, low) if q < low else q
-        told.append(p)
-    return told, v
 
 
 class TaskEnv(gymnasium.Env):
@@ -167,7 +174,7 @@ class TaskEnv(gymnasium.Env):
     def __init__(self, task):
         self.task, self.data = task, mujoco.MjData(task.model)
         self.observation_space, self.action_space = task.spaces()
-        self.limits = np.stack([task.low, task.high, task.velocity, task.slow], axis=1).tolist()
+        self.filter = Filter(task, 1)
 
     def place(self, qpos, point):
         """An episode begins at these joints, with the target there. @return the observation"""
@@ -175,7 +182,7 @@ class TaskEnv(gymnasium.Env):
         mujoco.mj_resetData(t.model, d)
         d.qpos[t.qpos] = qpos
         self.point, self.commanded, self.action = point, qpos.copy(), np.zeros(len(qpos))
-        self.p, self.v = qpos.tolist(), [0.0] * len(qpos)
+        self.filter.place(0, qpos)
         self.steps = self.held = 0
         return self.observe()
 
@@ -190,11 +197,8 @@ class TaskEnv(gymnasium.Env):
     def move(self):
         """The physics of a control period, the safety filter above the servos."""
         t, d = self.task, self.data
-        plans = [joint_plan(*joint, t.ticks, t.tick_s)
-                 for joint in zip(self.commanded.tolist(), self.p, self.v, self.limits)]
-        self.v = [v for _, v in plans]
-        for self.p in zip(*(told for told, _ in plans)):
-            d.ctrl[:] = self.p
+        for told in self.filter.follow(self.commanded):
+            d.ctrl[:] = told
             mujoco.mj_step(t.model, d, t.steps_per_tick)
 
     def step(self, action):
@@ -214,15 +218,6 @@ class TaskEnv(gymnasium.Env):
 # ---- Many environments at once ----
 
 
-def braking_velocity(distance, fastest, slow, dt):
-    """policy/safety.c, on arrays: the fastest velocity from which a joint can stop within a distance."""
-    distance = np.maximum(distance, 0.0)
-    near = np.minimum(distance, dt * fastest * (slow + fastest) / slow)  # keeps infinity out of the root
-    n = np.floor((np.sqrt(1 + 8 * near / (slow * dt)) - 1) / 2)
-    return np.where(distance * slow > dt * fastest * (slow + fastest), fastest,
-                    np.minimum(fastest, near / dt / (n + 1) + slow * n / 2))
-
-
 class Envs:
     """N environments side by side; every array has N rows."""
 
@@ -238,7 +233,8 @@ class Envs:
         self.state = np.zeros((count, self.state_size))
         self.point = np.zeros((count, 3))  # the target
         self.tool = np.zeros((count, 3))
-        self.commanded, self.p, self.v, self.action = (np.zeros((count, joints)) for _ in range(4))
+        self.commanded, self.action = np.zeros((count, joints)), np.zeros((count, joints))
+        self.filter = Filter(task, count)
         self.steps, self.held = np.zeros(count, int), np.zeros(count, int)
         self.trajectory = np.zeros((count, task.steps, self.state_size))
 
@@ -251,8 +247,8 @@ class Envs:
         self.state[i, 1:1 + t.model.nq] = t.model.qpos0
         self.state[i, 1 + t.qpos] = qpos
         self.point[i] = point
-        self.commanded[i] = self.p[i] = qpos
-        self.v[i] = self.action[i] = 0.0
+        self.commanded[i], self.action[i] = qpos, 0.0
+        self.filter.place(i, qpos)
         self.steps[i] = self.held[i] = 0
         self.look([i])
 
@@ -262,19 +258,10 @@ class Envs:
     # ---- Steps ----
 
     def limited(self):
-        """The safety filter: what the servos are told in each physics step of the period."""
-        t, dt, slow = self.task, self.task.tick_s, self.task.slow
-        told = np.empty((self.N, t.ticks, len(t.home)))
-        for tick in range(t.ticks):
-            distance = self.commanded - self.p
-            wanted = np.copysign(braking_velocity(np.abs(distance), t.velocity, slow, dt), distance)
-            wanted = np.clip(wanted, self.v - slow, self.v + slow)
-            up = braking_velocity(t.high - self.p, t.velocity, slow, dt)
-            down = braking_velocity(self.p - t.low, t.velocity, slow, dt)
-            self.v = np.clip(wanted, -down, up)
-            self.p = np.clip(self.p + self.v * dt, np.minimum(t.low, self.p), np.maximum(t.high, self.p))
-            told[:, tick] = self.p
-        return np.repeat(told, t.steps_per_tick, axis=1)
+        """What the servos are told in each physics step of the period, the safety filter above them."""
+        t = self.task
+        told = np.array(self.filter.follow(self.commanded)).reshape(t.ticks, *self.commanded.shape)
+        return np.repeat(told.swapaxes(0, 1), t.steps_per_tick, axis=1)
 
     def look(self, which):
         """The tool as the tracker sees it."""
