@@ -171,6 +171,7 @@ def controller(endpoint, *options, seconds=3600, **process):
 def arm_words(account, stop=True):
     """What the arm did, in words; asserts that limits were kept and that it stopped in time."""
     shares = account.check_limits()
+    log_words("robot.mcap")
     words = "limits kept (at most " + ", ".join(
         f"{100 * share:.0f} % of {name.split('_')[0]}" for name, share in shares.items()) + ")"
     stops = account.stops()
@@ -188,7 +189,8 @@ def arm_words(account, stop=True):
 def log_words(path, whole=True):
     """What a log lost, by `colonnade inspect` and by PyPI's reader."""
     about = last_json(run("inspect", path, "--json"), "inspect")
-    assert about["truncated"] != whole, about
+    assert about["truncated"] != whole and not about["damages"], about
+    assert "/robot/servo" not in about["missing"], about  # what was logged is without gaps
     assert sum(1 for _ in messages(path)) > 0
     return "nothing lost" if whole else "cut off; what is there is whole"
 
