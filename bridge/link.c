@@ -49,6 +49,7 @@ struct cn_link {
     void *context, *infos, *frames, *requests; /* ZeroMQ: context, SUB, SUB, DEALER */
     void *monitor;                             /* PAIR: tells how the DEALER's connection is */
     void *greeting;                            /* PAIR: how the robot takes us; until it has */
+    bool hung_up;                              /* it ended a connection before it took us */
     cn_arena *arena;
     cn_wire_info info;
     uint64_t lease;          /* 0: none */
@@ -58,8 +59,8 @@ struct cn_link {
     uint64_t last_frame;     /* sequence of the last frame seen */
     bool restarted;          /* an info of another session has come */
     bool broken;             /* the DEALER's connection was lost and is not back */
-    bool refused;            /* a command, since the last frame given; not one overtaken or doubled */
-    cn_wire_frame frame;     /* the last frame seen */
+    bool refused;        /* a command, since the last frame given; not one overtaken or doubled */
+    cn_wire_frame frame; /* the last frame seen */
     uint32_t packed_size, command_size;
     uint8_t *in, *packed; /* [MESSAGE_MAX] the message just received; the bytes of `frame` */
     uint8_t out[CN_WIRE_REQUEST_MAX];
@@ -230,8 +231,8 @@ static cn_status take_frame(cn_link *link, int64_t deadline_ns, bool *any, bool 
     return CN_OK;
 }
 
-/* An answer that nobody waited for: a command was refused. That it came twice, or behind a newer one,
- * takes nothing from what the robot follows. */
+/* An answer that nobody waited for: a command was refused. That it came twice, or behind a newer
+ * one, takes nothing from what the robot follows. */
 static void note_refusal(cn_link *link, const cn_wire_reply *reply)
 {
     link->refused = link->refused || (reply->refusal != CN_REFUSAL_DUPLICATE &&
@@ -465,8 +466,20 @@ static cn_status check_handshake(cn_link *link, bool encrypted, cn_error *err)
                              : "what answers at %s wants to know who we are: give --key and "
                                "--robot-key, or it is no robot",
                    link->endpoint);
+        link->hung_up = true;
     }
     return CN_OK;
+}
+
+/* Who asks for a key may have hung up before we could read that. */
+static cn_status fail_unanswered(const cn_link *link, bool encrypted, cn_error *err)
+{
+    CN_FAIL_IF(link->hung_up && !encrypted, CN_ERR_REFUSED, err,
+               "what answers at %s hangs up on us: give --key and --robot-key if it asks for keys, "
+               "or it is no robot",
+               link->endpoint);
+    CN_FAIL(CN_ERR_TIMEOUT, err, "no robot answers at %s: is `colonnade robot` running there%s?",
+            link->endpoint, encrypted ? ", with the key of --robot-key" : "");
 }
 
 static cn_status wait_for_info(cn_link *link, const cn_link_keys *keys, int timeout_ms,
@@ -478,9 +491,8 @@ static cn_status wait_for_info(cn_link *link, const cn_link_keys *keys, int time
     bool is_frame = true;
     while (is_frame) {
         const bool readable = wait_readable(link->infos, link->greeting, deadline);
-        CN_FAIL_IF(!readable && cn_clock_now() >= deadline, CN_ERR_TIMEOUT, err,
-                   "no robot answers at %s: is `colonnade robot` running there%s?", link->endpoint,
-                   keys ? ", with the key of --robot-key" : "");
+        if (!readable && cn_clock_now() >= deadline)
+            return fail_unanswered(link, keys != NULL, err);
         CN_TRY(check_handshake(link, keys != NULL, err));
         const int size = take_message(link, link->infos);
         if (size >= 0)
@@ -506,7 +518,8 @@ static cn_status open_sockets(cn_link *link, const cn_link_keys *keys, cn_error 
                                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
         link->greeting =
             cn_monitor_open(link->context, link->infos, "inproc://greeting",
-                            ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
+                            ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                                ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
     }
     if (!link->monitor || !link->greeting)
         return zmq_fail(link, "open sockets for", err);
