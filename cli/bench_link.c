@@ -74,6 +74,14 @@ typedef struct bench {
     cli_sample ratio[SIDES][QUANTILES]; /* OURS: to raw; LOGGED: to ours */
 } bench;
 
+enum { LOG_PATH = 64 };
+
+static const char *name_log(const bench *b, char path[LOG_PATH])
+{
+    snprintf(path, LOG_PATH, "%s/log.mcap", b->folder);
+    return path;
+}
+
 /* ---- The controller ---- */
 
 typedef struct controller {
@@ -107,8 +115,8 @@ static cn_status open_log(const controller *c, const char *path, cn_log **out, c
 static cn_status control(controller *c, bool logged, uint64_t *dropped, cn_error *err)
 {
     cn_log *log = NULL;
-    char path[sizeof c->b->folder + 16];
-    snprintf(path, sizeof path, "%s/log.mcap", c->b->folder);
+    char path[LOG_PATH];
+    name_log(c->b, path);
     if (logged)
         CN_TRY(open_log(c, path, &log, err));
     const cn_control_config config = {
@@ -188,10 +196,13 @@ static cn_status start_controller(bench *b, cn_error *err)
     return CN_OK;
 }
 
-static void stop_controller(bench *b)
+/* After a failure nobody waits until it has noticed. */
+static void stop_controller(bench *b, bool failed)
 {
     if (b->controller <= 0)
         return;
+    if (failed)
+        kill(b->controller, SIGKILL);
     close(b->orders);
     waitpid(b->controller, NULL, 0);
     close(b->outcomes);
@@ -346,13 +357,15 @@ static cn_status prepare(bench *b, const char *task, const char *endpoint, cn_er
     return CN_OK;
 }
 
-static void destroy(bench *b)
+static void destroy(bench *b, bool failed)
 {
-    stop_controller(b);
+    char log[LOG_PATH];
+    stop_controller(b, failed);
     cn_server_destroy(&b->server);
     cli_echo_close(&b->echo);
     for (int i = 0; i < ENDPOINTS; i++)
         cn_endpoint_remove(b->endpoint[i]);
+    unlink(name_log(b, log));
     rmdir(b->folder);
     cn_plant_destroy(&b->twin);
     free(b->exchanges.ns);
@@ -437,6 +450,6 @@ int cli_bench_link(int argc, char **argv)
         status = run_rounds(&b, &err);
     if (status == CN_OK)
         report(&b, json);
-    destroy(&b);
+    destroy(&b, status != CN_OK);
     return status == CN_OK ? CLI_DONE : cli_fail(&err);
 }
