@@ -148,7 +148,7 @@ def judge_link(result):
     assert 3 * 6 * 8 < result["frame_bytes"] < 512 and 6 * 8 < result["command_bytes"] < 128, result
 
 
-LINK = ("link", "--task", REACH, "--rounds", 1, "--seconds", scaled(0.2, 1))
+LINK = ("link", "--task", REACH, "--rounds", 1, "--seconds", scaled(0.5, 1))
 
 
 def test_link():
