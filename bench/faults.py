@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """./dev bench faults: makes every fault of tests/cli/faults.py happen and writes what came of them into
 docs/safety.md."""
+import importlib
 import os
 import re
 import sys
@@ -15,14 +16,13 @@ BEGIN, END = "<!-- faults: written by ./dev bench faults -->\n", "<!-- faults: e
 
 
 def load():
-    """The faults, on the release build."""
+    """The faults, on the release build, and the module that starts programs."""
     sys.argv = [sys.argv[0], os.path.join(ROOT, "build", "release")]
     sys.path.insert(0, os.path.join(ROOT, "tests", "cli"))
-    import faults  # pylint: disable=import-outside-toplevel
-    return faults
+    return importlib.import_module("faults"), importlib.import_module("program")
 
 
-def happen(faults):
+def happen(faults, program):
     """(fault, row) of each; the row is None where this machine cannot make it."""
     for fault in faults.FAULTS:
         began = time.monotonic()
@@ -35,7 +35,7 @@ def happen(faults):
                 row = None
                 print(f"{fault.__name__}: not here: {why}", flush=True)
             finally:
-                faults.end_all()
+                program.end_all()
                 os.chdir(ROOT)
         yield fault, row
 
@@ -43,7 +43,7 @@ def happen(faults):
 def main():
     if len(sys.argv) > 1:
         sys.exit(__doc__)
-    rows = [row for _, row in happen(load())]
+    rows = [row for _, row in happen(*load())]
     if None in rows:
         sys.exit("bench: faults are missing; docs/safety.md stays as it is")
     table = ["| fault | what the arm did | what was said | what the log lost |", "|---|---|---|---|"]

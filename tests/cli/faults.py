@@ -21,7 +21,7 @@ from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader
 from mcap_protobuf.decoder import DecoderFactory
 from network import ADDRESSES, CABLE, Network, NoNetwork, ip, space
-from program import (FAILED, INSTRUMENTED, REACH, SAFETY, Robot, end_all, finish, first_lines, last_json, run, said,
+from program import (FAILED, INSTRUMENTED, REACH, SAFETY, Robot, finish, first_lines, last_json, run, said,
                      scaled, start, train, wait_for)
 from wire import POSITION, VELOCITY, Client, Proxy, curve
 

@@ -16,6 +16,7 @@ import time
 import traceback
 
 from mcap.reader import make_reader
+from mcap_protobuf.decoder import DecoderFactory
 from safetensors import safe_open
 
 BUILD = os.path.abspath(sys.argv[1])
@@ -231,6 +232,27 @@ def first_lines(process, word):
         if word in line:
             return lines
     raise AssertionError(f"'{word}' never came: {lines} {process.stderr.read()}")
+
+
+_recorded = []  # the log that recorded() copies; a temporary folder
+
+
+def recorded(seconds, out="log.mcap"):
+    """A log of control on reach, of so many seconds; recorded only once a test file."""
+    if not _recorded:
+        _recorded.append(tempfile.TemporaryDirectory(prefix="cn"))
+        with Robot("ipc://record") as robot:
+            run("control", trained("recording"), "--robot", robot.endpoint, "--seconds", seconds, "--log",
+                os.path.join(_recorded[0].name, "log.mcap"))
+    shutil.copy(os.path.join(_recorded[0].name, "log.mcap"), out)
+    return out
+
+
+def logged(path, topic):
+    """The messages of a topic as PyPI's readers decode them, in log time."""
+    with open(path, "rb") as file:
+        reader = make_reader(file, decoder_factories=[DecoderFactory()])
+        return [message for *_, message in reader.iter_decoded_messages(topics=[topic])]
 
 
 def logged_messages(path):

@@ -5,42 +5,22 @@ Usage: test_export.py BUILD_FOLDER
 import json
 import os
 import resource
-import shutil
-import tempfile
 
 import h5py
 import numpy as np
 from mcap.reader import make_reader
 from mcap.writer import Writer
 from mcap_protobuf.decoder import DecoderFactory
-from program import (FAILED, JACO, REACH, Robot, content, contents, finish, main, run, run_json, said,
-                     start, trained)
+from program import (FAILED, JACO, REACH, content, contents, finish, logged, main, recorded, run, run_json,
+                     said, start)
 
 SECONDS = 6.5  # two goals of 2.5 s and a part of a third
 # Of scenes/reach.yaml: the first observations are the joints' positions minus these.
 CENTER = np.array([0.0, 0.35, 1.25, 0.75, 0.0, 0.0])
 
-_recorded = []  # a temporary folder with a log
-
-
-def recorded():
-    if not _recorded:
-        _recorded.append(tempfile.TemporaryDirectory(prefix="cn"))
-        kept = os.path.join(_recorded[0].name, "log.mcap")
-        with Robot("ipc://record") as robot:
-            run("control", trained("recording"), "--robot", robot.endpoint, "--seconds", SECONDS, "--log",
-                kept)
-    shutil.copy(os.path.join(_recorded[0].name, "log.mcap"), "log.mcap")
-    return "log.mcap"
-
-
-def logged(path):
+def frames_and_steps(path):
     """(frames by sequence, steps in order)."""
-    with open(path, "rb") as file:
-        reader = make_reader(file, decoder_factories=[DecoderFactory()])
-        found = [(channel.topic, message) for _, channel, _, message in reader.iter_decoded_messages()]
-    return ({m.sequence: m for topic, m in found if topic == "/robot/sensors"},
-            [m for topic, m in found if topic == "/policy/step"])
+    return {m.sequence: m for m in logged(path, "/robot/sensors")}, logged(path, "/policy/step")
 
 
 def rewritten(path, out, about=(), without=()):
@@ -66,7 +46,7 @@ def rewritten(path, out, about=(), without=()):
 
 def expected(path):
     """The demonstrations of a log: lists of (step, frame, frame after it, step after it or None)."""
-    frames, steps = logged(path)
+    frames, steps = frames_and_steps(path)
     by_frame = {step.frame: step for step in steps}
     demos = {}
     for step in steps:
@@ -137,7 +117,7 @@ def check_set(path, logs):
 
 
 def test_every_number_is_the_logs():
-    log = recorded()
+    log = recorded(SECONDS)
     report = run_json("export", "export", log, "--robomimic", "out.hdf5")
     demos, samples = check_set("out.hdf5", [log])
     assert demos >= 3 and samples > 100  # of the fewer periods that a busy machine makes
@@ -146,8 +126,8 @@ def test_every_number_is_the_logs():
 
 
 def test_several_logs_and_missing_frames():
-    log = recorded()
-    frames, steps = logged(log)
+    log = recorded(SECONDS)
+    frames, steps = frames_and_steps(log)
     (middle,) = [s.frame for s in steps if s.tick == 20]
     holed = rewritten(log, "holed.mcap", without=[middle])
     report = run_json("export", "export", log, holed, "--robomimic", "out.hdf5")
@@ -167,7 +147,7 @@ def test_several_logs_and_missing_frames():
 
 def test_success_is_marked():
     """With a task under which every reading is a success, and one under which none is."""
-    log = recorded()
+    log = recorded(SECONDS)
     assert run_json("export", "export", log, "--robomimic", "out.hdf5")["successes"] == 0
     with h5py.File("out.hdf5", "r") as file:
         assert "mask" not in file and not any(d.attrs["success"] for d in file["data"].values())
@@ -194,7 +174,7 @@ def refused(words, *arguments):
 
 
 def test_what_cannot_be_exported():
-    log = recorded()
+    log = recorded(SECONDS)
     other_arm = rewritten(log, "arm.mcap", {"arm": "other_arm"})
     other_task = rewritten(log, "task.mcap", {"task": "push"})
     lost_task = rewritten(log, "lost.mcap", {"task_file": "/no/such.yaml"})
@@ -204,7 +184,7 @@ def test_what_cannot_be_exported():
     refused(["lost.mcap", "/no/such.yaml", "--task"], lost_task)
     refused([REACH, "MCAP"], log, REACH)
     refused(["no.mcap"], log, "no.mcap")
-    empty = rewritten(log, "empty.mcap", without=logged(log)[0])
+    empty = rewritten(log, "empty.mcap", without=frames_and_steps(log)[0])
     refused(["empty.mcap", "no policy steps"], log, empty)
     _, error = finish(start("export", log, "--robomimic", "no/folder/out.hdf5"), FAILED)
     said(error, "no/folder/out.hdf5")
@@ -213,7 +193,7 @@ def test_what_cannot_be_exported():
 
 def test_a_full_disk():
     """No file may become larger than some size, as on a disk that has no more room."""
-    log = recorded()
+    log = recorded(SECONDS)
     run("export", log, "--robomimic", "out.hdf5")
     whole = os.path.getsize("out.hdf5")
     before = contents(".")

@@ -2,9 +2,7 @@
 stays out of a box, whatever a policy wants. Usage: test_limits.py BUILD_FOLDER
 """
 import numpy as np
-from mcap.reader import make_reader
-from mcap_protobuf.decoder import DecoderFactory
-from program import FAILED, REACH, Robot, finish, main, run_json, said, start, trained
+from program import FAILED, REACH, Robot, finish, logged, main, run_json, said, start, trained
 
 SPEED = 0.1
 LIMITS = f"""
@@ -29,10 +27,7 @@ def frames(policy, limits):
     with Robot("ipc://arm", "--limits", limits) as robot:
         run_json("control", "control", policy, "--robot", robot.endpoint, "--seconds", CONTROL_S, "--log",
                  "log.mcap")
-    with open("log.mcap", "rb") as file:
-        reader = make_reader(file, decoder_factories=[DecoderFactory()])
-        seen = [message for *_, message in reader.iter_decoded_messages(topics=["/robot/sensors"])]
-    return seen, robot.report
+    return logged("log.mcap", "/robot/sensors"), robot.report
 
 
 def tool_path(policy, limits):

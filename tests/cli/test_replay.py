@@ -2,40 +2,22 @@
 
 Usage: test_replay.py BUILD_FOLDER
 """
-import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import termios
 import time
 
 import numpy as np
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
-from program import (DONE, FAILED, JACO, Robot, contents, finish, first_lines, last_json, logged_messages, main, run,
-                     run_json, said, start, trained)
+from program import (DONE, FAILED, JACO, Robot, contents, finish, first_lines, last_json, logged_messages, main,
+                     recorded, run, run_json, said, start)
 from terminal import Terminal
 
 TOPICS = ("/robot/sensors", "/robot/commands", "/policy/step", "/events")  # that are shown
 SECONDS = 3.0
 DIGITS = 1e-4  # lines have four behind the point
-
-_recorded = []  # a temporary folder with a log
-
-
-def recorded():
-    """A log of a few seconds, recorded only once."""
-    if not _recorded:
-        _recorded.append(tempfile.TemporaryDirectory(prefix="cn"))
-        kept = os.path.join(_recorded[0].name, "log.mcap")
-        with Robot("ipc://record") as robot:
-            run("control", trained("recording"), "--robot", robot.endpoint, "--seconds", SECONDS, "--log",
-                kept)
-    shutil.copy(os.path.join(_recorded[0].name, "log.mcap"), "log.mcap")
-    return "log.mcap"
-
 
 def decoded(path):
     """(topic, seconds since the first message, message) as PyPI's readers find them, in log time."""
@@ -86,7 +68,7 @@ def check_line(line, topic, seconds, message):
 
 
 def test_lines_are_what_the_log_holds():
-    log = recorded()
+    log = recorded(SECONDS)
     messages = decoded(log)
     lines = lines_of(run("replay", log, "--rate", 100))
     assert len(lines) == len(messages) > 100
@@ -100,7 +82,7 @@ def test_lines_are_what_the_log_holds():
 
 
 def test_topics_and_intervals():
-    log = recorded()
+    log = recorded(SECONDS)
     count = logged_messages(log)
     some = run("replay", log, "--rate", 100, "--topics", "/events,/policy/step", "--json")
     assert {line[1] for line in lines_of(some[:some.index("{")])} == {"/events", "/policy/step"}
@@ -116,14 +98,14 @@ def test_topics_and_intervals():
 
 
 def test_time_passes_as_it_did():
-    log = recorded()
+    log = recorded(SECONDS)
     began = time.monotonic()
     run("replay", log, "--duration", 1, "--rate", 0.5)
     assert time.monotonic() - began > 1.8  # of 2 s; the last message comes before the end
 
 
 def test_a_loop_ends_when_told():
-    log = recorded()
+    log = recorded(SECONDS)
     process = start("replay", log, "--loop", "--rate", 100, "--topics", "/events", "--json")
     firsts = 0
     for line in process.stdout:
@@ -136,12 +118,12 @@ def test_a_loop_ends_when_told():
 
 
 def test_a_pause_needs_a_key():
-    _, error = finish(start("replay", recorded(), "--paused"), FAILED)
+    _, error = finish(start("replay", recorded(SECONDS), "--paused"), FAILED)
     said(error, "--paused", "terminal")
 
 
 def test_keys_on_a_terminal():
-    log = recorded()
+    log = recorded(SECONDS)
     frames = [message for topic, _, message in decoded(log) if topic == "/robot/sensors"]
     terminal = Terminal("replay", log, "--paused")
     mode = termios.tcgetattr(terminal.master)[3] & (termios.ICANON | termios.ECHO)
@@ -172,7 +154,7 @@ def test_keys_on_a_terminal():
 
 
 def test_a_view_fits_its_terminal():
-    terminal = Terminal("replay", recorded(), "--rate", 5, columns=40)
+    terminal = Terminal("replay", recorded(SECONDS), "--rate", 5, columns=40)
     assert terminal.end() == DONE, terminal.text
     rows = terminal.show()
     assert terminal.text.count("joint ") > 3, "it was not redrawn"
@@ -180,7 +162,7 @@ def test_a_view_fits_its_terminal():
 
 
 def test_a_robot_is_paused_with_a_key():
-    log = recorded()
+    log = recorded(SECONDS)
     with Robot("ipc://arm") as robot:
         terminal = Terminal("replay", log, "--robot", robot.endpoint, "--paused")
         terminal.read("paused")
@@ -197,7 +179,7 @@ def test_a_robot_is_paused_with_a_key():
 
 
 def test_a_loop_on_a_robot_ends_when_told():
-    log = recorded()
+    log = recorded(SECONDS)
     with Robot("ipc://arm", "--lockstep") as robot:
         process = start("replay", log, "--robot", robot.endpoint, "--duration", 0.5, "--loop", "--json")
         first_lines(process, "round 3: ")
@@ -221,7 +203,7 @@ def pixels(path):
 
 
 def test_a_plot_shows_what_was_measured():
-    log = recorded()
+    log = recorded(SECONDS)
     report = run_json("plot", "replay", log, "--plot", "plot.png")
     messages = decoded(log)
     frames = [(at, message.position) for topic, at, message in messages if topic == "/robot/sensors"]
@@ -248,7 +230,7 @@ def test_a_plot_shows_what_was_measured():
 
 
 def test_a_plot_that_cannot_be_made_leaves_nothing():
-    log = recorded()
+    log = recorded(SECONDS)
     before = contents(".")
     out, error = finish(start("replay", log, "--plot", "no/folder/plot.png"), FAILED)
     said(error, "no/folder/plot.png")

@@ -9,10 +9,8 @@ import re
 import sys
 
 import numpy as np
-from mcap.reader import make_reader
-from mcap_protobuf.decoder import DecoderFactory
-from program import (FAILED, REACH, SAFETY, SO101, SOURCE, Robot, content, finish, logged_messages, main,
-                     run, run_json, said, start, train, wait_for)
+from program import (FAILED, REACH, SAFETY, SO101, SOURCE, Robot, content, finish, logged,
+                     logged_messages, main, run, run_json, said, start, train, wait_for)
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "bridge", "plants"))
 from servo_bus import Emulator  # noqa: E402
@@ -108,9 +106,7 @@ def controlled_so101(policy, log, *limits):
 
 def fastest(log):
     """The highest speed of a joint that the arm was told, rad/s: its servo has a period of 50 ms here."""
-    with open(log, "rb") as file:
-        reader = make_reader(file, decoder_factories=[DecoderFactory()])
-        targets = np.array([tick.target for *_, tick in reader.iter_decoded_messages(topics=["/robot/servo"])])
+    targets = np.array([tick.target for tick in logged(log, "/robot/servo")])
     return np.abs(np.diff(targets, axis=0)).max() / 0.05
 
 
