@@ -14,6 +14,7 @@
 #define FRAME_PERIODS 1.5 /* control periods without a frame that make the last one stale */
 #define LOST_S        1.0 /* s without a frame after which the robot is lost: or, if that is longer, */
 #define LOST_PERIODS  10 /* control periods */
+#define WATCH_S       30 /* at most, for the log: how the arm stops, which lasts as its limits say */
 
 enum { HOLDING_ALLOWED = 5 /* frames in which the server may follow no command of ours */ };
 
@@ -290,7 +291,7 @@ static cn_status run(loop *l, cn_error *err)
 static void leave(loop *l)
 {
     const cn_plant_info *robot = cn_link_info(l->link);
-    const double stop_s = cn_safety_longest_stop(robot->joint, robot->joints);
+    const double stop_s = fmin(cn_safety_longest_stop(robot->joint, robot->joints), WATCH_S);
     const int64_t stopped = cn_clock_now() + (int64_t)(stop_s * 1e9) + periods_ns(l, 2);
     if (l->report->end == CN_CONTROL_ROBOT_LOST || cn_link_release(l->link, NULL) != CN_OK)
         return;

@@ -628,11 +628,9 @@ static cn_status run_real_time(cn_server *server, const atomic_bool *stop, cn_er
         frames = next / ticks_per_frame - tick / ticks_per_frame;
         tick = next;
     }
-    const cn_plant_info *info = &server->info.plant;
-    const double longest_s = cn_safety_longest_stop(info->joint, info->joints);
-    const int braking = (int)ceil(longest_s / server->servo_period_s) + 1;
     cn_status braked = CN_OK;
-    for (int i = 0; braked == CN_OK && i < braking; i++) {
+    for (bool rests = false; braked == CN_OK && !rests;) {
+        rests = cn_safety_at_rest(server->safety); /* the tick after the last that moved says so */
         braked = servo_tick(server, NULL, status == CN_OK ? err : NULL);
         next_tick(server, &deadline);
         cn_clock_sleep_until(deadline);

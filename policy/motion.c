@@ -216,7 +216,9 @@ double cn_motion_stops_at(const cn_motion *m, const cn_motion_limits *limits)
 
 double cn_motion_longest_stop(const cn_motion_limits *l)
 {
-    /* Acceleration has to go first, at full speed; then a stop from there. */
-    const double ramp = fmin(l->acceleration, sqrt(l->jerk * l->velocity)) / l->jerk;
-    return l->acceleration / l->jerk + l->velocity / l->acceleration + 2 * ramp;
+    /* Acceleration has to go first, the largest that can be there and still end within full speed;
+     * then a stop from full speed, whose peak a low jerk keeps below the limit. */
+    const double peak = fmin(l->acceleration, sqrt(l->jerk * l->velocity));
+    const double most = fmin(l->acceleration, sqrt(2 * l->jerk * l->velocity));
+    return most / l->jerk + l->velocity / peak + peak / l->jerk;
 }

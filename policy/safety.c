@@ -209,7 +209,7 @@ static void plan(cn_safety *safety)
     }
 }
 
-static bool at_rest(const cn_safety *safety)
+bool cn_safety_at_rest(const cn_safety *safety)
 {
     for (int j = 0; j < safety->joints; j++)
         if (!cn_motion_at_rest(&safety->motion[j]))
@@ -257,7 +257,7 @@ static const cn_box *look_ahead(const cn_safety *safety, double dt_s)
 /* The stop that was looked along a tick ago is still free: it is what remains. */
 static void keep_out(cn_safety *safety, double dt_s)
 {
-    if (!safety->keep_out || safety->kept_from || at_rest(safety))
+    if (!safety->keep_out || safety->kept_from || cn_safety_at_rest(safety))
         return;
     safety->kept_from = look_ahead(safety, dt_s);
     if (safety->kept_from)
@@ -274,7 +274,7 @@ const cn_box *cn_safety_kept_from(const cn_safety *safety)
 /* An arm that brakes for a box comes to rest first, and then waits for something else. */
 static bool must_plan(const cn_safety *safety)
 {
-    return safety->kept_from ? safety->changed && at_rest(safety)
+    return safety->kept_from ? safety->changed && cn_safety_at_rest(safety)
                              : safety->changed || safety->moved;
 }
 

@@ -63,6 +63,9 @@ cn_status cn_safety_check(const cn_safety *safety, const cn_arm_command *wanted,
 void cn_safety_next(cn_safety *safety, const cn_arm_command *wanted, double dt_s,
                     cn_arm_command *out);
 
+/* Whether all joints have come to rest: the next command of a stop is that of the one before. */
+bool cn_safety_at_rest(const cn_safety *safety);
+
 /* The box for which the arm brakes or waits now; NULL: none. */
 const cn_box *cn_safety_kept_from(const cn_safety *safety);
 

@@ -568,11 +568,10 @@ static void test_server_stops_the_arm_when_its_controller_is_killed(void)
     robot_free(&r);
 }
 
-/* Starts a robot and sets it in motion for longer than the test lasts. */
-static void start_moving(robot *r)
+/* For longer than the test lasts. */
+static void set_moving(robot *r)
 {
     client c;
-    robot_start(r, false, PERIOD_S);
     client_open(&c, r);
     ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
     cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.3);
@@ -584,10 +583,38 @@ static void start_moving(robot *r)
     client_close(&c);
 }
 
+static void start_moving(robot *r)
+{
+    robot_start(r, false, PERIOD_S);
+    set_moving(r);
+}
+
 static void test_server_stops_the_arm_before_it_ends(void)
 {
     robot r;
     start_moving(&r);
+    robot_stop(&r);
+    CU_ASSERT_EQUAL(r.status, CN_OK);
+    CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
+/* It ends when the arm is at rest, and not when limits that are never reached would be left: these
+ * speak of 1e6 / 200 s. */
+static void test_server_ends_as_soon_as_the_arm_is_at_rest(void)
+{
+    char endpoint[64];
+    robot r;
+    robot_path(endpoint, sizeof endpoint);
+    memset(&r, 0, sizeof r);
+    r.arm = fake_arm_make(PERIOD_S);
+    for (int j = 0; j < 3; j++) {
+        r.arm.plant.info.joint[j].acceleration = 1e6;
+        r.arm.plant.info.joint[j].jerk = 200;
+    }
+    robot_serve(&r, &(cn_server_config){.endpoint = endpoint});
+    set_moving(&r);
     robot_stop(&r);
     CU_ASSERT_EQUAL(r.status, CN_OK);
     CU_ASSERT_EQUAL(atomic_load(&r.arm.fastest), 0);
@@ -813,6 +840,7 @@ CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_
              T(test_server_estop_stops_a_moving_arm),
              T(test_server_stops_the_arm_when_its_controller_is_killed),
              T(test_server_stops_the_arm_before_it_ends),
+             T(test_server_ends_as_soon_as_the_arm_is_at_rest),
              T(test_server_stops_the_arm_when_its_sensors_break),
              T(test_server_stops_the_arm_when_a_joint_reads_no_number),
              T(test_server_counts_late_ticks_and_skips_them),
