@@ -19,8 +19,9 @@ typedef struct cn_plant_info {
     double servo_rate_hz;    /* how often the plant takes a command */
 } cn_plant_info;
 
-#define CN_IMAGE_MAX (64 * 64 * 3) /* bytes of pixels; the largest picture that a plant may send   \
-                                    */
+#define CN_IMAGE_MAX                                                                               \
+    (64 * 64 * 3) /* bytes of pixels; the largest picture that a plant may send                    \
+                   */
 
 typedef struct cn_image {
     const char *camera; /* its name */
@@ -31,6 +32,7 @@ typedef struct cn_image {
 typedef struct cn_plant cn_plant;
 struct cn_plant {
     cn_plant_info info;
+    bool holds_position[CN_MAX_JOINTS]; /* a joint's servo does; a velocity command moves it */
     cn_status (*read)(cn_plant *plant, cn_arm_state *out, cn_error *err);
     /* Called at the servo rate with limited, finite targets. */
     cn_status (*command)(cn_plant *plant, const cn_arm_command *command, cn_error *err);

@@ -184,6 +184,9 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
     server->info.lockstep = config->lockstep;
     CN_TRY_CLEANUP(cn_safety_create(server->info.plant.joint, server->info.plant.joints,
                                     &server->safety, err));
+    for (int j = 0; j < plant->info.joints; j++)
+        if (plant->holds_position[j])
+            cn_safety_holds_position(server->safety, j);
     cn_safety_keep_out(server->safety, config->keep_out);
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
     cn_recorder_begin(&server->recorder, config->log);

@@ -96,6 +96,7 @@ void cli_timed_plant_init(cli_timed_plant *timed, cn_plant *inner)
                   .reset = reset_inner},
         .inner = inner,
     };
+    memcpy(timed->plant.holds_position, inner->holds_position, sizeof inner->holds_position);
 }
 
 /* After a frame that was lost, or answered late: what may still come answers nothing. */

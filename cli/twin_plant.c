@@ -93,6 +93,8 @@ cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, const char *cam
         .destroy = destroy,
     };
     cli_plant_info(task, &p->plant.info);
+    for (int j = 0; j < p->plant.info.joints; j++)
+        p->plant.holds_position[j] = cn_task_holds_position(task, j);
     *out = &p->plant;
     p = NULL;
 cleanup:

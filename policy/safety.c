@@ -18,6 +18,7 @@ struct cn_safety {
     cn_motion_limits limits[CN_MAX_JOINTS];
     cn_motion motion[CN_MAX_JOINTS]; /* planned for `wanted` */
     double p[CN_MAX_JOINTS];         /* commanded position, rad or m */
+    bool holds[CN_MAX_JOINTS];       /* see cn_safety_holds_position */
     cn_arm_command wanted;           /* mode of the last command; POSITION before the first */
     bool stopping;                   /* nothing is wanted */
     bool changed;                    /* what is wanted, since it was planned for */
@@ -105,6 +106,11 @@ void cn_safety_keep_out(cn_safety *safety, const cn_keep_out *keep_out)
     safety->kept_from = NULL;
 }
 
+void cn_safety_holds_position(cn_safety *safety, int joint)
+{
+    safety->holds[joint] = true;
+}
+
 void cn_safety_begin(cn_safety *safety, const cn_arm_state *measured)
 {
     for (int j = 0; j < safety->joints; j++) {
@@ -123,11 +129,13 @@ void cn_safety_measure(cn_safety *safety, const cn_arm_state *measured, double d
         return;
     const double gain = fmin(1, dt_s / MEASURE_TIME_CONSTANT_S);
     for (int j = 0; j < safety->joints; j++) {
+        if (safety->holds[j])
+            continue;
         const double by = gain * (measured->position[j] - safety->p[j]);
         safety->p[j] += by;
         cn_motion_shift(&safety->motion[j], by);
+        safety->moved = true;
     }
-    safety->moved = true;
 }
 
 /* ---- What is wanted ---- */

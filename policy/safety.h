@@ -41,13 +41,18 @@ void cn_safety_destroy(cn_safety **safety);
 /* Keeps points of the arm out of boxes from now on. @param keep_out  borrowed; NULL: of none */
 void cn_safety_keep_out(cn_safety *safety, const cn_keep_out *keep_out);
 
+/* Says that a joint's servo holds a position, which a velocity command moves: its goal is what was
+ * commanded, whatever is measured. */
+void cn_safety_holds_position(cn_safety *safety, int joint);
+
 /* Forgets the past: the arm rests at these joint positions. A joint that rests outside its range is
  * led back into it, never further out. */
 void cn_safety_begin(cn_safety *safety, const cn_arm_state *measured);
 
 /* Velocity commands leave the position to the arm, so there the commanded position drifts from the
- * truth: pulls it towards the measurement with a time constant of half a second, slow enough that
- * the arm's own lag hardly shortens the braking distance. Does nothing in position mode.
+ * truth: pulls it towards the measurement with a time constant of half a second. After longer
+ * motions it is where the arm is, which comes to rest beyond it by speed times its own lag. Does
+ * nothing in position mode, nor to joints that hold their position.
  * @param dt_s  since the measurement before */
 void cn_safety_measure(cn_safety *safety, const cn_arm_state *measured, double dt_s);
 

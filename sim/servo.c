@@ -30,6 +30,9 @@ cn_status cn_servo_create(const cn_task *task, cn_twin *twin, cn_servo **out, cn
         s->joint[j] = *cn_task_joint(task, j);
     if (!cn_task_accepts(task, CN_COMMAND_EFFORT))
         CN_TRY_CLEANUP(cn_safety_create(s->joint, cn_task_joints(task), &s->safety, err));
+    for (int j = 0; s->safety && j < cn_task_joints(task); j++)
+        if (cn_task_holds_position(task, j))
+            cn_safety_holds_position(s->safety, j);
     *out = s;
     s = NULL;
 cleanup:

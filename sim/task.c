@@ -401,6 +401,11 @@ const cn_arm_joint *cn_task_joint(const cn_task *task, int joint)
     return &task->joint[joint].about;
 }
 
+bool cn_task_holds_position(const cn_task *task, int joint)
+{
+    return task->joint[joint].drive == CN_DRIVE_POSITION;
+}
+
 double cn_task_servo_period(const cn_task *task)
 {
     const double timestep = task->spec.control_period_s / task->steps_per_period;

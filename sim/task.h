@@ -29,6 +29,9 @@ const char *cn_task_path(const cn_task *task);
 int cn_task_joints(const cn_task *task);
 const cn_arm_joint *cn_task_joint(const cn_task *task, int joint);
 
+/* Whether a commanded joint's servo holds a position, which a velocity command moves. */
+bool cn_task_holds_position(const cn_task *task, int joint);
+
 /* Whether the arm's actuators can follow commands of a mode: servos take positions and velocities,
  * motors take efforts. */
 bool cn_task_accepts(const cn_task *task, cn_command_mode mode);

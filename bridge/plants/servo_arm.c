@@ -106,8 +106,8 @@ static cn_status read_sensors(servo_arm *arm, int64_t until_ns, cn_error *err)
 
 /* ---- The plant ---- */
 
-/* Servos follow positions, so a velocity moves their goal. It stays in the range, or where it is
- * outside goes no further out. */
+/* Servos follow positions, so a velocity moves their goal, as it moves the server's. It stays in
+ * the range, or where it is outside goes no further out. */
 static void follow(servo_arm *arm, const cn_arm_command *command)
 {
     for (int j = 0; j < command->joints; j++) {
@@ -299,6 +299,7 @@ cn_status cn_servo_arm_create(const cn_servo_make *make, const char *port,
     arm->began_ns = cn_clock_now();
     arm->state.joints = info->joints;
     for (int j = 0; j < info->joints; j++) {
+        arm->plant.holds_position[j] = true;
         arm->id[j] = (uint8_t)calibration->joint[j].id;
         arm->loaded_since_s[j] = -1;
     }

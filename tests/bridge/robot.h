@@ -134,6 +134,7 @@ static inline fake_arm fake_arm_make(double control_period_s)
                         .control_period_s = control_period_s,
                         .servo_rate_hz = 500,
                     },
+                .holds_position = {true, true, true},
                 .read = fake_read,
                 .command = fake_command,
                 .advance = fake_advance,

@@ -368,6 +368,28 @@ static void test_server_watchdog_stops_smoothly_and_newer_command_resumes(void)
     robot_free(&r);
 }
 
+/* The arm lags behind its commands, and that they change their mode must not show in what it is
+ * told: its servos hold where the last velocity took them. */
+static void test_server_change_of_mode_breaks_no_limit(void)
+{
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    for (int i = 0; i < 3; i++) {
+        const double way = i % 2 ? -1 : 1;
+        client_send(&c, client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.5 * way));
+        CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+        robot_wait(&r, 100);
+        client_send(&c, client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_POSITION, 0.3 * way));
+        CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+        robot_wait(&r, 60);
+    }
+    client_close(&c);
+    robot_end(&r);
+}
+
 /* What the network kept for too long: the arm does not stir. */
 static void test_server_refuses_a_command_that_was_delayed(void)
 {
@@ -832,6 +854,7 @@ CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_
              T(test_server_survives_a_storm_of_damaged_requests),
              T(test_server_gives_the_lease_to_one), T(test_server_lease_runs_out_only_in_silence),
              T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
+             T(test_server_change_of_mode_breaks_no_limit),
              T(test_server_refuses_a_command_that_was_delayed),
              T(test_server_stamps_frames_and_commands),
              T(test_server_refuses_what_would_disarm_the_watchdog),

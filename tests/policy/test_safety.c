@@ -323,6 +323,36 @@ static void test_safety_measurement_removes_the_drift_of_velocities(void)
     }
 }
 
+/* Servos that hold a position, which velocities move, and that are a tenth of a second behind it:
+ * velocities, then a position, as far as the end of the range. */
+static void test_safety_holds_what_servos_hold(void)
+{
+    const double lag_s = 0.1;
+    cn_arm_state at = {.joints = 3, .position = {0, 0, 0.12}};
+    double goal[3] = {0, 0, 0.12}, fastest = 0, furthest = 0;
+    cn_safety *safety = make(at.position);
+    for (int j = 0; j < 3; j++)
+        cn_safety_holds_position(safety, j);
+    for (int i = 0; i < 4000; i++) {
+        const cn_arm_command wanted = i / 500 % 2 ? command(CN_COMMAND_POSITION, 2.5, 0, 0.12)
+                                                  : command(CN_COMMAND_VELOCITY, 1.2, 0, 0.1);
+        cn_arm_command out;
+        cn_safety_next(safety, &wanted, DT, &out);
+        for (int j = 0; j < 3; j++) {
+            const bool velocity = out.mode == CN_COMMAND_VELOCITY;
+            const double next = velocity ? goal[j] + out.target[j] * DT : out.target[j];
+            fastest = fmax(fastest, fabs(next - goal[j]) / DT / arm.joint[j].velocity);
+            furthest = fmax(furthest, next - arm.joint[j].position_high);
+            goal[j] = next;
+            at.position[j] += (goal[j] - at.position[j]) * DT / lag_s;
+        }
+        cn_safety_measure(safety, &at, DT);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(fastest, 1, VELOCITY_TOLERANCE);
+    CU_ASSERT_DOUBLE_EQUAL(furthest, 0, SUM_TOLERANCE);
+    cn_safety_destroy(&safety);
+}
+
 static void test_safety_check_names_joint_and_value(void)
 {
     const double start[3] = {0, 0, 0.12};
@@ -383,5 +413,5 @@ CN_TEST_MAIN("policy.safety", T(test_safety_limits_hold_under_position_attack),
              T(test_safety_holds_before_the_first_command),
              T(test_safety_outside_the_range_moves_only_inwards),
              T(test_safety_measurement_removes_the_drift_of_velocities),
-             T(test_safety_check_names_joint_and_value),
+             T(test_safety_holds_what_servos_hold), T(test_safety_check_names_joint_and_value),
              T(test_safety_create_refuses_limits_that_limit_nothing))
