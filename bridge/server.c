@@ -27,7 +27,8 @@
 enum {
     REQUESTS_A_TICK = 64, /* between ticks, and of subscriptions: a flood must end somewhere */
     REQUESTS_AT_TICK = 8, /* those that came last of all: a flood must not hold up the servo */
-    IDENTITY_MAX = 255,   /* bytes of a ROUTER identity */
+    PARTS_AT_ONCE = 64, /* of a message: it may have millions, and is no request if more than one */
+    IDENTITY_MAX = 255, /* bytes of a ROUTER identity */
     ZMQ_MESSAGE_MAX = 64 * 1024, /* bytes; libzmq closes the connection of whoever sends more */
     ARENA_BYTES = 64 * 1024,     /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
     SOCKET_HWM = 256,            /* messages; ten seconds of frames for a client that pauses */
@@ -39,6 +40,7 @@ struct cn_server {
     bool lockstep;
     void *context, *state, *requests; /* ZeroMQ: context, XPUB, ROUTER */
     int requests_fd;                  /* becomes readable when something happens to `requests` */
+    bool unfinished;                  /* parts are left of the message taken last from there */
     cn_authenticator *authenticator;  /* NULL: no encryption */
     cn_wire_info info;                /* also holds the request endpoint */
     char state_endpoint[CN_WIRE_ENDPOINT];
@@ -438,25 +440,37 @@ static cn_status serve(cn_server *server, const cn_wire_request *request, cn_wir
     return CN_OK;
 }
 
-/* Takes one message whole and unpacks it. @return false: there is none */
+/* Takes parts of the message under way. @param size  of the last one. @return how many */
+static int take_parts(cn_server *server, int *size)
+{
+    int more = 0, parts = 0;
+    size_t more_size = sizeof more;
+    *size = 0;
+    while (zmq_getsockopt(server->requests, ZMQ_RCVMORE, &more, &more_size) == 0 && more &&
+           *size >= 0 && parts < PARTS_AT_ONCE) {
+        *size = zmq_recv(server->requests, server->in, sizeof server->in, ZMQ_DONTWAIT);
+        parts++;
+    }
+    server->unfinished = more && *size >= 0;
+    return parts;
+}
+
+/* Takes one message and unpacks it. @return false: there is none */
 static bool receive(cn_server *server, int flags, uint8_t *identity, int *identity_size,
                     cn_wire_request *request, cn_error *refusal)
 {
-    int more = 0, parts = 0, size = 0;
-    size_t more_size = sizeof more;
+    int size;
     *request = (cn_wire_request){0};
     *identity_size = zmq_recv(server->requests, identity, IDENTITY_MAX, flags);
     if (*identity_size < 0)
         return false;
-    while (zmq_getsockopt(server->requests, ZMQ_RCVMORE, &more, &more_size) == 0 && more) {
-        size = zmq_recv(server->requests, server->in, sizeof server->in, ZMQ_DONTWAIT);
-        parts++;
-    }
+    const int parts = take_parts(server, &size);
     if (parts == 1 && size >= 0)
         cn_wire_unpack_request(server->arena, server->in, (size_t)size, request, refusal);
     else
         cn_error_set(refusal, CN_ERR_FORMAT, __FILE__, __LINE__,
-                     "a message of %d parts: a request has one, from a DEALER socket", parts);
+                     "a message of %d parts%s: a request has one, from a DEALER socket", parts,
+                     server->unfinished ? " or more" : "");
     return true;
 }
 
@@ -482,6 +496,12 @@ static cn_status handle_request(cn_server *server, int flags, bool *any, cn_erro
     cn_wire_reply reply = {0};
     cn_error refusal = {0}, failure = {0};
     cn_status status = CN_OK;
+    if (server->unfinished) { /* it has been refused; the servo comes in between */
+        int size;
+        take_parts(server, &size);
+        *any = true;
+        return CN_OK;
+    }
     *any = receive(server, flags, identity, &identity_size, &request, &refusal);
     if (!*any)
         return CN_OK;

@@ -248,6 +248,31 @@ static void test_server_survives_garbage(void)
     robot_free(&r);
 }
 
+/* A message of very many parts is one message to ZeroMQ, and holds up no servo: some thousand parts
+ * are taken between two of its ticks. */
+static void test_server_goes_on_amid_a_message_of_many_parts(void)
+{
+    enum { PARTS = 200000, PARTS_A_TICK = 64 * (64 + 8) };
+    robot r;
+    client c;
+    robot_start(&r, false, PERIOD_S);
+    client_open(&c, &r);
+    ASSERT_DONE(client_info(&c));
+    for (int i = 0; i < PARTS; i++)
+        CU_ASSERT_EQUAL_FATAL(zmq_send(c.socket, "x", 1, i < PARTS - 1 ? ZMQ_SNDMORE : 0), 1);
+    client_send(&c, (cn_wire_request){.kind = CN_WIRE_GET_INFO});
+    ASSERT_SAYS("a message of 64 parts or more", client_answer(&c));
+    const uint64_t refused_at = atomic_load(&r.arm.commands);
+    ASSERT_DONE(client_answer(&c));
+    CU_ASSERT_EQUAL(c.reply.id, c.id);
+    CU_ASSERT_TRUE(atomic_load(&r.arm.commands) - refused_at > PARTS / PARTS_A_TICK / 2);
+    client_close(&c);
+    robot_stop(&r);
+    CU_ASSERT_EQUAL(cn_server_statistics(r.server).commands_refused, 1);
+    CU_ASSERT_EQUAL(r.arm.broken, 0);
+    robot_free(&r);
+}
+
 /* Random bytes and damaged requests: the server goes on, and nothing of it moves the arm. */
 static void test_server_survives_a_storm_of_damaged_requests(void)
 {
@@ -851,6 +876,7 @@ static void test_server_tcp_takes_the_next_port_or_any(void)
 }
 
 CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_survives_garbage),
+             T(test_server_goes_on_amid_a_message_of_many_parts),
              T(test_server_survives_a_storm_of_damaged_requests),
              T(test_server_gives_the_lease_to_one), T(test_server_lease_runs_out_only_in_silence),
              T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
