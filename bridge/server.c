@@ -250,7 +250,6 @@ static cn_status take_frame(cn_server *server, cn_error *err)
     CN_TRY(read_sensors(server, err));
     if (!server->plant->look || !server->plant->look(server->plant, &frame->image))
         frame->image = (cn_image){0};
-    cn_safety_measure(server->safety, &frame->state, server->info.plant.control_period_s);
     frame->sequence++;
     frame->applied = gate->applied;
     frame->taken_ns = gate->taken_ns;
@@ -340,13 +339,20 @@ static cn_status servo_tick(cn_server *server, const cn_arm_command *wanted, cn_
     return plant->advance ? plant->advance(plant, server->servo_period_s, err) : CN_OK;
 }
 
+/* A control period is over: the frame after it. */
+static cn_status end_period(cn_server *server, cn_error *err)
+{
+    CN_TRY(take_frame(server, err));
+    cn_safety_measure(server->safety, &server->frame.state, server->info.plant.control_period_s);
+    publish_frame(server);
+    return CN_OK;
+}
+
 static cn_status step(cn_server *server, cn_error *err)
 {
     for (int tick = 0; tick < server->ticks_per_frame; tick++)
         CN_TRY(servo_tick(server, &server->gate.applied.command, err));
-    CN_TRY(take_frame(server, err));
-    publish_frame(server);
-    return CN_OK;
+    return end_period(server, err);
 }
 
 /* A whole reset puts a simulated arm somewhere else, at rest: the filter starts again from there.
@@ -546,11 +552,7 @@ cn_status cn_server_take(cn_server *server, bool *commanded, cn_error *err)
 cn_status cn_server_tick(cn_server *server, bool frame, cn_error *err)
 {
     CN_TRY(servo_tick(server, cn_gate_wanted(&server->gate, cn_clock_now()), err));
-    if (frame) {
-        CN_TRY(take_frame(server, err));
-        publish_frame(server);
-    }
-    return CN_OK;
+    return frame ? end_period(server, err) : CN_OK;
 }
 
 /* ---- The two clocks ---- */

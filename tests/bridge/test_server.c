@@ -557,6 +557,43 @@ static void test_server_reset_of_an_arm_in_real_time_breaks_no_limit(void)
     robot_end(&r);
 }
 
+/* A new goal, and the arm is measured beyond the end of its range. */
+static cn_status goal_beyond(cn_plant *plant, uint64_t seed, bool goal_only, cn_error *err)
+{
+    (void)seed, (void)goal_only, (void)err;
+    ((fake_arm *)plant)->state.position[0] = 5;
+    return CN_OK;
+}
+
+/* The frame of a reset comes between those of two periods. As no time has passed, what it measures
+ * must not pull at the motion as a period's frame does: here half of one would stop it. */
+static void test_server_frames_of_resets_pull_at_nothing(void)
+{
+    char endpoint[64];
+    robot r;
+    client c;
+    robot_path(endpoint, sizeof endpoint);
+    memset(&r, 0, sizeof r);
+    r.arm = fake_arm_make(10);
+    r.arm.plant.advance = NULL;
+    r.arm.plant.reset = goal_beyond;
+    memset(r.arm.plant.holds_position, 0, sizeof r.arm.plant.holds_position);
+    robot_serve(&r, &(cn_server_config){.endpoint = endpoint});
+    client_open(&c, &r);
+    ASSERT_DONE(client_acquire(&c, "tester:1", 10000 * MS));
+    cn_wire_request command = client_command(&c, CN_WIRE_COMMAND, CN_COMMAND_VELOCITY, 0.3);
+    command.command.valid_for_ns = 4000 * MS;
+    command.command.command = robot_command(CN_COMMAND_VELOCITY, 0.3, 0, 0);
+    client_send(&c, command);
+    CU_ASSERT_TRUE(wait_mode(&c, CN_WIRE_ACTIVE));
+    robot_wait(&r, 50);
+    ASSERT_DONE(client_reset(&c, true));
+    robot_wait(&r, 50);
+    CU_ASSERT_TRUE(atomic_load(&r.arm.fastest) > 0.29);
+    client_close(&c);
+    robot_end(&r);
+}
+
 static void test_server_estop_stops_a_moving_arm(void)
 {
     robot r;
@@ -875,26 +912,24 @@ static void test_server_tcp_takes_the_next_port_or_any(void)
     robot_end(&a);
 }
 
-CN_TEST_MAIN("bridge.server", T(test_server_names_every_refusal), T(test_server_survives_garbage),
-             T(test_server_goes_on_amid_a_message_of_many_parts),
-             T(test_server_survives_a_storm_of_damaged_requests),
-             T(test_server_gives_the_lease_to_one), T(test_server_lease_runs_out_only_in_silence),
-             T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
-             T(test_server_change_of_mode_breaks_no_limit),
-             T(test_server_refuses_a_command_that_was_delayed),
-             T(test_server_stamps_frames_and_commands),
-             T(test_server_refuses_what_would_disarm_the_watchdog),
-             T(test_server_estop_is_latched_until_a_whole_reset),
-             T(test_server_reset_of_an_arm_in_real_time_breaks_no_limit),
-             T(test_server_estop_stops_a_moving_arm),
-             T(test_server_stops_the_arm_when_its_controller_is_killed),
-             T(test_server_stops_the_arm_before_it_ends),
-             T(test_server_ends_as_soon_as_the_arm_is_at_rest),
-             T(test_server_stops_the_arm_when_its_sensors_break),
-             T(test_server_stops_the_arm_when_a_joint_reads_no_number),
-             T(test_server_counts_late_ticks_and_skips_them),
-             T(test_server_takes_requests_between_ticks),
-             T(test_server_tells_the_asker_and_ends_when_the_plant_fails),
-             T(test_server_refuses_bad_endpoints), T(test_server_refuses_bad_plants),
-             T(test_server_path_is_protected), T(test_server_stale_socket_is_replaced),
-             T(test_server_tcp_takes_the_next_port_or_any))
+CN_TEST_MAIN(
+    "bridge.server", T(test_server_names_every_refusal), T(test_server_survives_garbage),
+    T(test_server_goes_on_amid_a_message_of_many_parts),
+    T(test_server_survives_a_storm_of_damaged_requests), T(test_server_gives_the_lease_to_one),
+    T(test_server_lease_runs_out_only_in_silence),
+    T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
+    T(test_server_change_of_mode_breaks_no_limit),
+    T(test_server_refuses_a_command_that_was_delayed), T(test_server_stamps_frames_and_commands),
+    T(test_server_refuses_what_would_disarm_the_watchdog),
+    T(test_server_estop_is_latched_until_a_whole_reset),
+    T(test_server_reset_of_an_arm_in_real_time_breaks_no_limit),
+    T(test_server_frames_of_resets_pull_at_nothing), T(test_server_estop_stops_a_moving_arm),
+    T(test_server_stops_the_arm_when_its_controller_is_killed),
+    T(test_server_stops_the_arm_before_it_ends), T(test_server_ends_as_soon_as_the_arm_is_at_rest),
+    T(test_server_stops_the_arm_when_its_sensors_break),
+    T(test_server_stops_the_arm_when_a_joint_reads_no_number),
+    T(test_server_counts_late_ticks_and_skips_them), T(test_server_takes_requests_between_ticks),
+    T(test_server_tells_the_asker_and_ends_when_the_plant_fails),
+    T(test_server_refuses_bad_endpoints), T(test_server_refuses_bad_plants),
+    T(test_server_path_is_protected), T(test_server_stale_socket_is_replaced),
+    T(test_server_tcp_takes_the_next_port_or_any))
