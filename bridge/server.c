@@ -30,9 +30,13 @@ enum {
     PARTS_AT_ONCE = 64, /* of a message: it may have millions, and is no request if more than one */
     IDENTITY_MAX = 255, /* bytes of a ROUTER identity */
     ZMQ_MESSAGE_MAX = 64 * 1024, /* bytes; libzmq closes the connection of whoever sends more */
-    ARENA_BYTES = 64 * 1024,     /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
-    SOCKET_HWM = 256,            /* messages; ten seconds of frames for a client that pauses */
-    LOCKSTEP_WAIT_MS = 50,       /* how long a lockstep server looks neither at stop nor at info */
+    /* Likewise to the state socket, whose topics have one byte. Every byte of a topic is work of
+     * the servo's thread, and memory; what has to pass is the handshake, with keys a long one. */
+    ZMQ_TOPIC_MAX = 128,
+    ZMQ_TOPIC_WITH_KEYS_MAX = 512,
+    ARENA_BYTES = 64 * 1024, /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
+    SOCKET_HWM = 256,        /* messages; ten seconds of frames for a client that pauses */
+    LOCKSTEP_WAIT_MS = 50,   /* how long a lockstep server looks neither at stop nor at info */
 };
 
 struct cn_server {
@@ -89,14 +93,16 @@ static cn_status check_plant(const cn_plant *plant, bool lockstep, cn_error *err
     return CN_OK;
 }
 
-static void *open_socket(cn_server *server, int type, const char *endpoint)
+static void *open_socket(cn_server *server, int type, const cn_server_config *config)
 {
     void *socket = zmq_socket(server->context, type);
     if (!socket)
         return NULL;
     const int linger = 0, hwm = SOCKET_HWM, verbose = 1, wait_ms = LOCKSTEP_WAIT_MS;
-    const int ipv6 = cn_endpoint_is_ipv6(endpoint);
-    const int64_t largest = ZMQ_MESSAGE_MAX;
+    const int ipv6 = cn_endpoint_is_ipv6(config->endpoint);
+    const int64_t largest = type != ZMQ_XPUB ? ZMQ_MESSAGE_MAX
+                            : config->key    ? ZMQ_TOPIC_WITH_KEYS_MAX
+                                             : ZMQ_TOPIC_MAX;
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
     zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
@@ -150,8 +156,8 @@ static cn_status open_sockets(cn_server *server, const cn_server_config *config,
     const char *endpoint = config->endpoint;
     server->context = zmq_ctx_new();
     if (server->context) {
-        server->state = open_socket(server, ZMQ_XPUB, endpoint);
-        server->requests = open_socket(server, ZMQ_ROUTER, endpoint);
+        server->state = open_socket(server, ZMQ_XPUB, config);
+        server->requests = open_socket(server, ZMQ_ROUTER, config);
     }
     if (!server->state || !server->requests)
         return zmq_fail(err, "open sockets for", endpoint);

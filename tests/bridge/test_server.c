@@ -273,6 +273,32 @@ static void test_server_goes_on_amid_a_message_of_many_parts(void)
     robot_free(&r);
 }
 
+/* Whoever subscribes to a topic that no state has, of so many bytes, is cut off: libzmq keeps each
+ * of them. */
+static void test_server_takes_no_long_topics(void)
+{
+    enum { LONG = 200 };
+    robot r;
+    char topic[LONG] = {1}, got;
+    const int linger = 0, wait_ms[] = {300, 5000};
+    robot_start(&r, false, PERIOD_S);
+    for (int proper = 0; proper < 2; proper++) {
+        void *context = zmq_ctx_new(), *state = zmq_socket(context, ZMQ_SUB);
+        zmq_setsockopt(state, ZMQ_LINGER, &linger, sizeof linger);
+        zmq_setsockopt(state, ZMQ_RCVTIMEO, &wait_ms[proper], sizeof wait_ms[proper]);
+        if (!proper)
+            zmq_setsockopt(state, ZMQ_SUBSCRIBE, topic, sizeof topic);
+        zmq_connect(state, r.endpoint);
+        if (!proper)
+            pause_ms(100); /* until it has arrived */
+        zmq_setsockopt(state, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_INFO, 1);
+        CU_ASSERT_EQUAL(zmq_recv(state, &got, 1, 0) > 0, proper);
+        zmq_close(state);
+        zmq_ctx_term(context);
+    }
+    robot_end(&r);
+}
+
 /* Random bytes and damaged requests: the server goes on, and nothing of it moves the arm. */
 static void test_server_survives_a_storm_of_damaged_requests(void)
 {
@@ -914,7 +940,7 @@ static void test_server_tcp_takes_the_next_port_or_any(void)
 
 CN_TEST_MAIN(
     "bridge.server", T(test_server_names_every_refusal), T(test_server_survives_garbage),
-    T(test_server_goes_on_amid_a_message_of_many_parts),
+    T(test_server_goes_on_amid_a_message_of_many_parts), T(test_server_takes_no_long_topics),
     T(test_server_survives_a_storm_of_damaged_requests), T(test_server_gives_the_lease_to_one),
     T(test_server_lease_runs_out_only_in_silence),
     T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
