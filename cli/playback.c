@@ -156,8 +156,9 @@ static void add_head(view *v, const playback *p)
     char bar[64];
     cli_bar(total > 0 ? p->position_s / total : 1, cli_width() < 100 ? 20 : 50, bar);
     snprintf(next_line(v), CLI_BLOCK_WIDTH, "%s: %s on %s", p->config->path, e->task, e->arm);
-    snprintf(next_line(v), CLI_BLOCK_WIDTH, "%s  %7.2f of %.2f s  x%g  %s%s", bar, p->position_s,
-             total, p->rate, p->ended ? "ended" : (p->paused ? "paused" : "playing"),
+    snprintf(next_line(v), CLI_BLOCK_WIDTH, "%s  %7.2f of %.2f s  x%g  %s%s", bar,
+             fmax(p->position_s, 0), total, p->rate,
+             p->ended ? "ended" : (p->paused ? "paused" : "playing"),
              p->config->loop ? ", again and again" : "");
 }
 
@@ -211,7 +212,7 @@ static void add_decision(view *v, const playback *p)
         return;
     const cn_episode_step *s = &p->episode->step[i - 1];
     snprintf(next_line(v), CLI_BLOCK_WIDTH,
-             "decision %6" PRIu64 "   reward %8.4f   return %8.3f   success %-3s   latency %.0f us",
+             "decision %6" PRIu64 "  reward %8.4f  return %8.3f  success %-3s  latency %.0f us",
              s->tick, (double)s->reward, p->return_sum, s->success ? "yes" : "no",
              (double)s->latency_ns * 1e-3);
 }

@@ -23,17 +23,13 @@
 
 static const char *const names[] = {"LOG", NULL};
 static const cli_usage usage = {
-    .synopsis =
-        "colonnade replay LOG [--verify POLICY | --sim TASK | --plot FILE | --video FILE | --robot "
-        "ENDPOINT]",
+    .synopsis = "colonnade replay LOG [options]",
     .text =
-        "Without one of these, plays the log for you to watch: on a terminal a view that obeys "
-        "keys\n"
-        "(space pause/resume, right or s step, up/down rate, q end), elsewhere a line a "
-        "message.\n\n"
+        "Plays the log for you to watch: on a terminal a view that obeys keys (space pause/resume, "
+        "right or s step, up/down rate, q end), elsewhere a line a "
+        "message. Or does one of these with it:\n"
         "  --verify  computes every logged action again from its logged observation and compares "
-        "the\n"
-        "            bits; any difference is exit status 1\n"
+        "the bits; any difference is exit status 1\n"
         "  --sim     plays the logged commands to the simulated arm and reports how far it strays\n"
         "  --plot    draws joints and commands, reward and latency over time\n"
         "  --video   films the episode (needs ffmpeg)\n"
@@ -257,8 +253,8 @@ static void tell_round(const replay_options *o, const cn_play_report *r, int rou
     cli_progress_end();
     if (o->loop)
         printf("round %d: ", round);
-    printf("%" PRIu64 " commands played, %" PRIu64 " deadline misses; joints strayed by %.4f rad "
-           "(root mean square)\n",
+    printf("%" PRIu64 " commands played, %" PRIu64 " deadline misses\n"
+           "joints strayed by %.4f rad (root mean square)\n",
            r->commands, r->deadline_misses, r->joint_rmse);
     fflush(stdout);
 }
@@ -302,6 +298,11 @@ static cn_status play(const replay_options *o, const cn_episode *e, cn_error *er
     return CN_OK;
 }
 
+static bool holds_anything(const cn_episode *e)
+{
+    return e->frames + e->commands + e->steps + e->events > 0;
+}
+
 static cn_status replay(const replay_options *o, bool *same, cn_error *err)
 {
     cn_episode *e = NULL;
@@ -309,9 +310,14 @@ static cn_status replay(const replay_options *o, bool *same, cn_error *err)
     CN_TRY(cn_episode_load(o->log, &e, err));
     if (e->truncated)
         printf("%s was cut off; what is left is whole\n", o->log);
+    const bool empty = !holds_anything(e);
     cn_episode_trim(e, o->start, o->duration);
     cn_status status;
-    if (o->verify)
+    if (!empty && !holds_anything(e))
+        status = cn_error_set(err, CN_ERR_NOT_FOUND, __FILE__, __LINE__,
+                              "%s holds nothing from %g s on: --start is behind its end", o->log,
+                              o->start);
+    else if (o->verify)
         status = verify(o, e, same, err);
     else if (o->sim)
         status = simulate(o, e, err);
@@ -364,6 +370,9 @@ int cli_replay(int argc, char **argv)
     if (o.robot.endpoint && o.rate > MOST_ROBOT_RATE)
         return cli_wrong(&usage, "--rate %g: a robot is played to at a rate of at most %g", o.rate,
                          MOST_ROBOT_RATE);
+    const char *end = o.plot ? strrchr(o.plot, '.') : NULL;
+    if (o.plot && (!end || strcmp(end, ".png") != 0))
+        return cli_wrong(&usage, "--plot %s: the figure is a PNG, so call it .png", o.plot);
     const int chosen = fixed + (o.robot.endpoint != NULL);
     if (chosen > 1)
         return cli_wrong(&usage,

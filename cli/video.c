@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
 #include "sim/render.h"
 
@@ -20,9 +21,23 @@ typedef struct encoder {
     FILE *input; /* raw frames */
 } encoder;
 
+/* What ffmpeg calls the format that a file's name asks for; NULL: none that takes these pictures.
+ */
+static const char *format_of(const char *path)
+{
+    static const char *const formats[][2] = {
+        {".mp4", "mp4"}, {".mov", "mov"}, {".mkv", "matroska"}, {".avi", "avi"}};
+    const char *end = strrchr(path, '.');
+    for (size_t i = 0; end && i < sizeof formats / sizeof formats[0]; i++)
+        if (strcmp(end, formats[i][0]) == 0)
+            return formats[i][1];
+    return NULL;
+}
+
 /* Starts ffmpeg with its standard input as a pipe of ours; no shell, so that paths need no quoting.
  */
-static cn_status start_encoder(const char *path, double rate, encoder *out, cn_error *err)
+static cn_status start_encoder(const char *path, const char *format, double rate, encoder *out,
+                               cn_error *err)
 {
     char size[32], frames[32];
     int pipe_fd[2];
@@ -37,7 +52,8 @@ static cn_status start_encoder(const char *path, double rate, encoder *out, cn_e
         close(pipe_fd[1]);
         execlp("ffmpeg", "ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt",
                "rgb24", "-s", size, "-r", frames, "-i", "-", "-c:v", "libx264", "-pix_fmt",
-               "yuv420p", "-crf", "20", "-movflags", "+faststart", path, (char *)NULL);
+               "yuv420p", "-crf", "20", "-movflags", "+faststart", "-f", format, path,
+               (char *)NULL);
         _exit(127);
     }
     close(pipe_fd[0]);
@@ -90,20 +106,28 @@ cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const 
     cn_twin *twin = NULL;
     cn_renderer *renderer = NULL;
     encoder e = {0};
+    cn_file file = {0};
+    const char *format = format_of(path);
+    CN_FAIL_IF(!format, CN_ERR_ARGUMENT, err, "%s: a film is .mp4, .mov, .mkv or .avi", path);
     CN_FAIL_IF(episode->frames == 0, CN_ERR_NOT_FOUND, err, "%s: the log holds no sensor frames",
                path);
     CN_TRY_CLEANUP(cn_twin_create(task, NULL, &twin, err));
     if (camera || cn_renderer_create(twin, WIDTH, HEIGHT, "view", &renderer, NULL) != CN_OK)
         CN_TRY_CLEANUP(cn_renderer_create(twin, WIDTH, HEIGHT, camera, &renderer, err));
-    CN_TRY_CLEANUP(start_encoder(path, rate / episode->control_period_s, &e, err));
+    CN_TRY_CLEANUP(cn_file_begin(path, &file, err));
+    CN_TRY_CLEANUP(
+        start_encoder(file.temporary, format, rate / episode->control_period_s, &e, err));
     status = draw_frames(episode, twin, renderer, e.input, path, err);
     const cn_status finished = finish_encoder(&e, path, status == CN_OK ? err : NULL);
     status = status == CN_OK ? finished : status;
+    if (status == CN_OK)
+        status = cn_file_commit(&file, err);
     *report = (cli_video_report){
         .frames = episode->frames,
         .seconds = episode->frames * episode->control_period_s / rate,
     };
 cleanup:
+    cn_file_abandon(&file);
     cn_renderer_destroy(&renderer);
     cn_twin_destroy(&twin);
     return status;

@@ -12,10 +12,11 @@ typedef struct cli_video_report {
     double seconds; /* of the video */
 } cli_video_report;
 
-/* @param path   .mp4, replaced when it exists
+/* @param path   .mp4, .mov, .mkv or .avi; put in place when complete, replaces what was there
  * @param camera  of the model; NULL: "view" if there is one, else a free camera
  * @param rate    seconds of the log in a second of the film
- * @return CN_ERR_IO (no ffmpeg, no EGL, disk), CN_ERR_MISMATCH (another arm), CN_ERR_CANCELLED. */
+ * @return CN_ERR_ARGUMENT (another format), CN_ERR_NOT_FOUND (no frames), CN_ERR_IO (no ffmpeg, no
+ *         EGL, disk), CN_ERR_MISMATCH (another arm), CN_ERR_CANCELLED. */
 cn_status cli_video_write(const cn_episode *episode, const cn_task *task, const char *path,
                           const char *camera, double rate, cli_video_report *report, cn_error *err);
 

@@ -11,8 +11,8 @@ import time
 import numpy as np
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
-from program import (DONE, FAILED, JACO, Robot, contents, finish, first_lines, last_json, logged_messages, main,
-                     recorded, run, run_json, said, start)
+from program import (DONE, FAILED, JACO, SO101, USAGE, Robot, contents, finish, first_lines, last_json,
+                     logged_messages, main, recorded, run, run_json, said, start)
 from terminal import Terminal
 
 TOPICS = ("/robot/sensors", "/robot/commands", "/policy/step", "/events")  # that are shown
@@ -94,6 +94,8 @@ def test_topics_and_intervals():
     _, error = finish(start("replay", log, "--topics", "/events,/camera"), FAILED)
     said(error, "'/camera'", "/robot/sensors", "/events")
     _, error = finish(start("replay", log, "--start", 100), FAILED)
+    said(error, log, "nothing from 100 s on")
+    _, error = finish(start("replay", log, "--topics", "/policy/step", "--start", SECONDS - 0.01), FAILED)
     said(error, log, "no message")
 
 
@@ -138,7 +140,7 @@ def test_keys_on_a_terminal():
         shown = [float(row.split()[1]) for row in rows if row.split()[-1:] == ["rad"]]
         assert near(shown, frames[number].position), (rows, frames[number])
         (decision,) = [row for row in rows if row.startswith("decision")]
-        assert int(decision.split()[1]) == number, decision
+        assert int(decision.split()[1]) == number and decision.endswith(" us"), decision
     terminal.press("\x1b[A")
     terminal.read("x2")
     terminal.press("\x1b[B\x1b[B")
@@ -235,10 +237,24 @@ def test_a_plot_that_cannot_be_made_leaves_nothing():
     out, error = finish(start("replay", log, "--plot", "no/folder/plot.png"), FAILED)
     said(error, "no/folder/plot.png")
     _, error = finish(start("replay", log, "--plot", "plot.png", "--start", 100), FAILED)
-    said(error, log, "no sensor frames")
+    said(error, log, "nothing from 100 s on")
+    _, error = finish(start("replay", log, "--plot", "plot.jpg"), USAGE)
+    said(error, "--plot plot.jpg", ".png", lines=2)
     _, error = finish(start("replay", log, "--plot", "plot.png", "--task", JACO), FAILED)
     said(error, log, JACO)
     assert out == "" and contents(".") == before
+
+
+def test_a_film_that_cannot_be_made_leaves_what_was_there():
+    log = recorded()
+    with open("film.mp4", "w", encoding="utf-8") as file:
+        file.write("another film")
+    before = contents(".")
+    for options, words in ((("film.mp4", "--task", SO101), "5 and 1"), (("film.gif",), "film.gif: a film is .mp4"),
+                           (("no/folder/film.mp4",), "no/folder/film.mp4: cannot write")):
+        out, error = finish(start("replay", log, "--video", *options), FAILED)
+        said(error, words)
+        assert out == "" and contents(".") == before, out
 
 
 if __name__ == "__main__":
