@@ -176,7 +176,7 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
     CN_FAIL_IF(!config->key && !config->open && !cn_endpoint_is_local(config->endpoint),
                CN_ERR_ARGUMENT, err,
                "other machines reach %s: give the robot a key and those who are allowed "
-               "(colonnade keygen), or open it to everybody",
+               "(colonnade keygen), or open it to everybody (--open)",
                config->endpoint);
     CN_TRY(check_plant(plant, config->lockstep, err));
     cn_server *server = calloc(1, sizeof *server);
@@ -325,7 +325,7 @@ static void record_tick(cn_server *server, bool follows, const cn_arm_command *c
     const cn_log_tick tick = {
         .robot_time_ns = now,
         .frame = server->frame.sequence,
-        .mode = mode,
+        .mode = (int)mode,
         .command = follows ? server->gate.applied.sequence : 0,
         .target = command,
     };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "bridge/plants/limp.h"
 #include "cli/cli.h"
 #include "cli/place.h"
@@ -13,15 +14,12 @@
 static const char *const names[] = {"SERVOS", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade calibrate SERVOS --arm TASK --out FILE [--ids LIST]",
-    .text =
-        "Finds which steps of an arm's servos are which angles of its model, and writes the file "
-        "for\n"
-        "`colonnade robot --calibration`. The arm goes limp: you move each joint to both ends, "
-        "hold the\n"
-        "arm where its model has every joint at 0 rad, and turn each joint in its positive "
-        "direction.\n"
-        "SERVOS is feetech:PORT or dynamixel:PORT. Ctrl-C ends it and writes nothing.",
-    .example = "colonnade calibrate feetech:/dev/ttyUSB0 --arm scenes/so101.yaml --out my_arm.yaml",
+    .text = "Finds which steps of an arm's servos are which angles of its model, and writes the "
+            "file for `colonnade robot --calibration`. The arm goes limp: you move each joint to "
+            "both ends, hold the arm where its model has every joint at 0 rad, and turn each joint "
+            "in its positive direction. SERVOS is feetech:PORT or dynamixel:PORT. Ctrl-C ends it "
+            "and writes nothing.",
+    .example = "colonnade calibrate feetech:/dev/ttyUSB0 --arm scenes/so101.yaml --out arm.yaml",
     .positional = names,
 };
 
@@ -154,7 +152,7 @@ static cn_status find_directions(survey *s, cn_error *err)
         int turned = 0;
         while (abs(turned) < TURN_STEPS) {
             const int before = s->now[j];
-            printf("Turn '%s' in its positive direction, by %d degrees or more.",
+            printf("Turn '%s' in its positive direction, %d degrees or more.",
                    s->info.joint[j].name, TURN_STEPS * 360 / CN_SERVO_STEPS + 1);
             CN_TRY(wait_for_enter(s, err));
             turned = s->now[j] - before;
@@ -199,6 +197,15 @@ static cn_status check_arm(const survey *s, cn_error *err)
                        "--ids gives servo %d to '%s' and to '%s'", s->found.joint[j].id,
                        s->info.joint[i].name, joint->name);
     }
+    return CN_OK;
+}
+
+/* That a file can be made there. */
+static cn_status check_folder(const char *path, cn_error *err)
+{
+    cn_file file;
+    CN_TRY(cn_file_begin(path, &file, err));
+    cn_file_abandon(&file);
     return CN_OK;
 }
 
@@ -261,6 +268,7 @@ static cn_status calibrate(const calibrate_options *o, cn_error *err)
     s.stop = cli_stop();
     CN_FAIL_IF(access(o->out, F_OK) == 0, CN_ERR_IO, err,
                "%s is there already: move it away, or name another file with --out", o->out);
+    CN_TRY(check_folder(o->out, err));
     CN_TRY_CLEANUP(cn_task_load(o->arm, &task, err));
     cli_plant_info(task, &s.info);
     s.found.joints = s.info.joints;

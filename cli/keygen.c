@@ -1,19 +1,30 @@
 /* colonnade keygen: a key pair for a robot or for somebody who talks to one. */
 #include <stdio.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "bridge/keys.h"
 #include "cli/cli.h"
 
 static const char *const names[] = {"NAME", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade keygen NAME",
-    .text =
-        "Makes a key pair: NAME.key, the secret, for --key where it was made, and NAME.pub, for "
-        "the other\n"
-        "side: the robot's --allow, or the controller's --robot-key.",
+    .text = "Makes a key pair, and its folder: NAME.key, the secret, for --key where it was made, "
+            "and NAME.pub, "
+            "for the other side: the robot's --allow, or the controller's --robot-key.",
     .example = "colonnade keygen keys/robot",
     .positional = names,
 };
+
+static cn_status make(const char *name, cn_error *err)
+{
+    char folder[1024];
+    const char *slash = strrchr(name, '/');
+    if (slash && slash != name &&
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - name), name) < (int)sizeof folder)
+        CN_TRY(cn_file_make_folder(folder, err));
+    return cn_key_make(name, err);
+}
 
 int cli_keygen(int argc, char **argv)
 {
@@ -27,7 +38,7 @@ int cli_keygen(int argc, char **argv)
     if (status >= 0)
         return status;
     cn_error err = {0};
-    if (cn_key_make(name, &err) != CN_OK)
+    if (make(name, &err) != CN_OK)
         return cli_fail(&err);
     printf("%s.key  secret: it stays on this machine\n%s.pub  public: for the other side\n", name,
            name);

@@ -12,25 +12,23 @@
 
 static const char *const names[] = {"PLANT", NULL};
 static const cli_usage usage = {
-    .synopsis =
-        "colonnade robot PLANT --bind ENDPOINT [--gap GAP] [--lockstep | --camera NAME] "
-        "[--arm TASK --calibration FILE] [--limits FILE] [--log FILE] [--key FILE --allow KEYS]",
+    .synopsis = "colonnade robot PLANT --bind ENDPOINT [options]",
     .text =
-        "Serves a robot: publishes its sensors at ENDPOINT, takes commands from whoever holds the\n"
-        "lease, stops smoothly when they fall silent. Follows the clock. PLANT is one of\n"
-        "  TASK              a task file: its MuJoCo twin. With --lockstep it waits for each\n"
-        "                    command, so that learning runs at full speed\n"
+        "Serves a robot: publishes its sensors at ENDPOINT, takes commands from whoever holds "
+        "the lease, stops smoothly when they fall silent. Follows the clock. PLANT is one of\n"
+        "  TASK              a task file: its MuJoCo twin. With --lockstep it waits for each "
+        "command, so that learning runs at full speed\n"
         "  feetech:PORT      an arm of STS3215 servos (SO-100, SO-101)\n"
         "  dynamixel:PORT    an arm of XL330 and XL430 servos\n"
         "An arm of servos goes limp at the end. Read docs/hardware.md before the first motion.\n"
-        "--limits says what this robot may do of what its model could, and where its tool stays "
-        "out. --log writes what the servo did, period by period, and every frame and command.\n"
-        "An address that other machines reach needs a key and those who are allowed (colonnade "
-        "keygen).",
-    .example = "colonnade robot scenes/reach.yaml --gap scenes/gaps/miscalibrated.yaml "
-               "--bind ipc:///tmp/arm --lockstep\n"
-               "  colonnade robot feetech:/dev/ttyUSB0 --arm my_arm.yaml --calibration "
-               "my_calibration.yaml --bind ipc:///tmp/arm",
+        "--limits says what this robot may do of what its model could, and where its tool "
+        "stays out. --log writes what the servo did, period by period, and every frame and "
+        "command.\n"
+        "An address that other machines reach needs a key and those who are allowed "
+        "(colonnade keygen).",
+    .example = "colonnade robot scenes/reach.yaml --bind ipc:///tmp/arm --lockstep\n"
+               "  colonnade robot feetech:/dev/ttyUSB0 --arm scenes/so101.yaml \\\n"
+               "    --calibration my_arm.yaml --bind ipc:///tmp/arm",
     .positional = names,
 };
 
@@ -41,8 +39,8 @@ typedef struct robot_options {
 
 static void report(const cn_server_stats *s, bool json)
 {
-    printf("%llu frames, %llu commands applied, %llu refused%s%s%s, %llu deadline misses "
-           "(%llu by work of its own), %llu watchdog stops\n",
+    printf("%llu frames, %llu commands applied, %llu refused%s%s%s\n"
+           "%llu deadline misses (%llu by work of its own), %llu watchdog stops\n",
            (unsigned long long)s->frames, (unsigned long long)s->commands_applied,
            (unsigned long long)s->commands_refused, s->last_refusal[0] ? " (last: " : "",
            s->last_refusal, s->last_refusal[0] ? ")" : "", (unsigned long long)s->deadline_misses,
@@ -216,13 +214,13 @@ static int check_usage(const robot_options *o)
     if (servos && (o->gap || o->lockstep))
         return cli_wrong(&usage, "--%s is for a simulated arm, and %s is none",
                          o->gap ? "gap" : "lockstep", o->plant);
-    if (o->camera && (servos || o->lockstep))
-        return cli_wrong(&usage, "--camera is for a simulated arm in real time, and %s is none",
-                         servos ? o->plant : "one in lockstep");
+    if (o->camera && servos)
+        return cli_wrong(&usage, "--camera is for a simulated arm, and %s is none", o->plant);
+    if (o->camera && o->lockstep)
+        return cli_wrong(&usage, "--camera is for real time: with --lockstep nothing is drawn");
     if (!servos && (o->arm || o->calibration))
         return cli_wrong(&usage,
-                         "--%s is for an arm at feetech:PORT or dynamixel:PORT, and '%s' "
-                         "is a task",
+                         "--%s is for an arm at feetech:PORT or dynamixel:PORT, not for '%s'",
                          o->arm ? "arm" : "calibration", o->plant);
     if (!o->key != !o->allow)
         return cli_wrong(&usage, "--key and --allow go together: who it is, and whom it meets");

@@ -30,7 +30,8 @@ struct servo_plant {
 static const struct driver *driver_of(const char *plant)
 {
     for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++)
-        if (strncmp(plant, drivers[i].prefix, strlen(drivers[i].prefix)) == 0)
+        if (strncmp(plant, drivers[i].prefix, strlen(drivers[i].prefix)) == 0 &&
+            plant[strlen(drivers[i].prefix)] != '\0')
             return &drivers[i];
     return NULL;
 }

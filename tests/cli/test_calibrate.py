@@ -141,6 +141,8 @@ def test_what_cannot_begin_says_why():
         fails(["--ids 1,2", "5 numbers"], *task, "--ids", "1,2")
         fails(["--ids", "servo 2", "'shoulder_lift'", "'wrist_flex'"], *task, "--ids", "1,2,3,2,9")
         fails(["no.yaml"], "--arm", "no.yaml", "--out", "arm.yaml")
+        fails(["no/folder/arm.yaml: cannot write"], "--arm", SO101, "--out", "no/folder/arm.yaml")
+        fails(["'feetech:' is not feetech:PORT"], *task, code=USAGE, lines=2, servos="feetech:")
         assert not os.listdir("."), os.listdir(".")
         with open("arm.yaml", "w", encoding="utf-8") as file:
             file.write("# mine\n")

@@ -69,6 +69,7 @@ def test_an_address_that_others_reach_needs_a_key():
 
 
 def test_key_files():
+    assert "a/new/folder/one.key" in run("keygen", "a/new/folder/one") and os.path.exists("a/new/folder/one.pub")
     out = run("keygen", "one")
     assert "one.key" in out and "one.pub" in out
     assert stat.S_IMODE(os.stat("one.key").st_mode) == 0o600
