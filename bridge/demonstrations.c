@@ -23,7 +23,7 @@ static cn_status check(const cn_episode *e, const cn_robot_observer *o, cn_error
 {
     const cn_env_spec *spec = &o->spec;
     CN_FAIL_IF(strcmp(e->arm, spec->arm) != 0, CN_ERR_MISMATCH, err,
-               "a log of the arm '%s', the policy is for the arm '%s'", e->arm, spec->arm);
+               "a log of the arm '%s', not of the arm '%s'", e->arm, spec->arm);
     CN_FAIL_IF(strcmp(e->task, spec->task) != 0, CN_ERR_MISMATCH, err,
                "a log of the task '%s', this is the task '%s'", e->task, spec->task);
     CN_FAIL_IF(fabs(e->control_period_s - spec->control_period_s) >

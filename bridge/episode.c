@@ -223,11 +223,9 @@ static cn_status add_message(loader *l, const cn_mcap_record *r, cn_error *err)
 #undef CN_LOG_CHANNEL_ROW
     };
     static cn_status (*const add[])(loader *, const cn_mcap_record *, cn_error *) = {
-        [CN_LOG_SENSORS] = add_frame,
-        [CN_LOG_COMMANDS] = add_command,
+        [CN_LOG_SENSORS] = add_frame, [CN_LOG_COMMANDS] = add_command,
         [CN_LOG_SERVO] = NULL, /* finer than an episode */
-        [CN_LOG_POLICY] = add_step,
-        [CN_LOG_EVENTS] = add_event,
+        [CN_LOG_POLICY] = add_step,   [CN_LOG_EVENTS] = add_event,
     };
     l->episode->messages++;
     for (int i = 0; i < CN_LOG_CHANNELS; i++) {
@@ -283,11 +281,10 @@ static cn_status read_messages(loader *l, cn_error *err)
     cn_status status;
     while ((status = cn_mcap_next(l->file, &r, &why)) == CN_OK)
         CN_TRY(add_message(l, &r, err));
-    if (status != CN_ERR_NOT_FOUND) {
-        if (err)
-            *err = why;
-        return status;
-    }
+    CN_FAIL_IF(status == CN_ERR_CHECKSUM || status == CN_ERR_FORMAT, status, err,
+               "%s; `colonnade inspect %s --recover OUT.mcap` keeps the rest", why.message,
+               l->path);
+    CN_FAIL_IF(status != CN_ERR_NOT_FOUND, status, err, "%s", why.message);
     e->truncated = cn_mcap_truncated(l->file) != 0;
     const size_t O = (size_t)e->observation_size, row = O + (size_t)e->action_size;
     for (size_t i = 0; i < (size_t)e->steps; i++) {

@@ -13,8 +13,7 @@ static const char *const names[] = {"FILE", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade inspect FILE [--recover OUT]",
     .text = "Says what is in a policy (.safetensors), a log (.mcap) or a task (.yaml), and what a "
-            "log lost\n"
-            "that was cut off or damaged; --recover writes a whole log of what is left.",
+            "log lost that was cut off or damaged; --recover writes a whole log of what is left.",
     .example = "colonnade inspect runs/reach/best.safetensors",
     .positional = names,
 };
@@ -205,6 +204,8 @@ static cn_status inspect(const char *path, const char *recover, bool json, cn_er
     CN_FAIL_IF(recover, CN_ERR_ARGUMENT, err, "%s: --recover is for logs, and this is none", path);
     if (n == 9 && head[8] == '{')
         return inspect_policy(path, json, err);
+    CN_FAIL_IF(memchr(head, 0, n) || head[0] == mcap_magic[0], CN_ERR_FORMAT, err,
+               "%s: neither a policy nor a log, and no text as a task is", path);
     return inspect_task(path, json, err);
 }
 

@@ -1,6 +1,7 @@
 /* colonnade inspect LOG.mcap: what is in it, what it lost, and a whole copy of what is left. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridge/episode.h"
 #include "bridge/survey.h"
@@ -64,6 +65,15 @@ static void print_missing(const cn_survey *s)
     }
 }
 
+/* Messages that an episode has not. */
+static void print_others(const cn_survey *s)
+{
+    for (int i = 0; i < s->channels; i++)
+        if (strcmp(s->channel[i].topic, "/robot/servo") == 0 ||
+            strncmp(s->channel[i].topic, "/camera/", strlen("/camera/")) == 0)
+            printf("        %" PRIu64 " on %s\n", s->channel[i].messages, s->channel[i].topic);
+}
+
 static void print_survey(const char *path, const char *recover, const cn_survey *s)
 {
     printf("log     %s, %s: %" PRIu64 " messages\n", path,
@@ -81,8 +91,13 @@ static void print_survey(const char *path, const char *recover, const cn_survey 
 
 static void print_episode(const cn_episode *e, double seconds, int successes)
 {
-    printf("task    %s (%s), arm %s, every %g s\npolicy  %s, checksum %s\nrobot   %s\n", e->task,
-           e->task_file, e->arm, e->control_period_s, e->policy_file, e->policy_checksum, e->robot);
+    printf("task    %s (%s), arm %s, every %g s\n", e->task, e->task_file, e->arm,
+           e->control_period_s);
+    if (e->policy_file[0])
+        printf("policy  %s, checksum %s\nrobot   %s\n", e->policy_file, e->policy_checksum,
+               e->robot);
+    else
+        printf("robot   %s, its own log\n", e->robot);
     printf("holds   %.1f s: %d frames, %d commands, %d decisions, %d events; success at %d "
            "decisions\n",
            seconds, e->frames, e->commands, e->steps, e->events, successes);
@@ -162,8 +177,10 @@ cn_status cli_inspect_log(const char *path, const char *recover, bool json, cn_e
     print_survey(path, recover, s);
     object = survey_to_json(s);
     /* The copy holds what can be read of a damaged log. */
-    if (recover || !s->damages)
+    if (recover || !s->damages) {
         CN_TRY_CLEANUP(inspect_episode(recover ? recover : path, object, err));
+        print_others(s);
+    }
     if (json) {
         cli_print_json(object);
         object = NULL;

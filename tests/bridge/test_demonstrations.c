@@ -235,7 +235,7 @@ static void test_refusals(void)
     cn_log_about other = about;
     other.arm = "jaco";
     check_refused(&other, true, 0, CN_ERR_MISMATCH,
-                  "a log of the arm 'jaco', the policy is for the arm 'fake'");
+                  "a log of the arm 'jaco', not of the arm 'fake'");
     other = about;
     other.task = "push";
     check_refused(&other, true, 0, CN_ERR_MISMATCH,

@@ -121,7 +121,8 @@ def test_the_rest_of_a_damaged_log():
     write("bad.mcap", data)
     out, error = finish(start("inspect", "bad.mcap", "--json"), FAILED)
     says(out, "bad.mcap, damaged", f"the chunk at byte {start_of}")
-    said(error, f"bad.mcap: the chunk at byte {start_of}", "--recover")
+    said(error, f"bad.mcap: the chunk at byte {start_of}", "inspect bad.mcap --recover")
+    said(finish(start("replay", "bad.mcap"), FAILED)[1], "inspect bad.mcap --recover")
     report = last_json(out, "inspect")
     (damage,) = report["damage"]
     assert (damage["byte"], damage["bytes"]) == (start_of, length), damage
@@ -152,7 +153,7 @@ def test_recovery_is_for_logs_and_spares_them():
 def test_pictures_of_a_camera_are_in_the_log():
     """Foxglove's class and Pillow find pictures that change with the arm; with them the rest is as ever."""
     policy = trained()
-    with Robot("ipc://arm", "--camera", "view") as robot:
+    with Robot("ipc://arm", "--camera", "view", "--log", "robot.mcap") as robot:
         run("control", policy, "--robot", robot.endpoint, "--seconds", CONTROL_S, "--log", "log.mcap")
     pictures = []
     for topic, _, log_time, _, data in messages("log.mcap"):
@@ -167,13 +168,16 @@ def test_pictures_of_a_camera_are_in_the_log():
     assert all(len(set(picture)) > 8 for picture in pictures)  # none is blank
     assert len(set(pictures)) > 1
     assert run_json("inspect", "inspect", "log.mcap")["frames"] == frames
+    says(run("inspect", "log.mcap"), f"{len(pictures)} on /camera/view")
     run("replay", "log.mcap", "--verify", policy)
+    ticks = logged_messages("robot.mcap")["/robot/servo"]
+    says(run("inspect", "robot.mcap"), "its own log", f"{ticks} on /robot/servo", "on /camera/view")
 
 
 def test_cameras_that_cannot_be():
     for options, code, words in (
             (["--camera", "nose"], FAILED, "camera 'nose' is not in the model; it has: view"),
-            (["--camera", "view", "--lockstep"], USAGE, "--camera is for a simulated arm in real time")):
+            (["--camera", "view", "--lockstep"], USAGE, "--camera is for real time")):
         out, error = finish(start("robot", REACH, "--bind", "ipc://arm", *options), code)
         said(error, words, lines=2 if code == USAGE else 1)
         assert out == "" and not os.path.exists("arm")

@@ -75,7 +75,7 @@ def test_what_is_refused():
     adapt = ["adapt", policy, "--task", REACH, "--out", "new", "--steps", 100, "--set",
              "learning_starts=10"]
     _, error = finish(start(*adapt, "--algorithm", "sac", "--demos", "jaco.mcap"), FAILED)
-    said(error, "jaco.mcap: a log of the arm ", "the policy is for the arm 'reach_arm'")
+    said(error, "jaco.mcap: a log of the arm ", "not of the arm 'reach_arm'")
     _, error = finish(start(*adapt, "--algorithm", "sac", "--demos", "none.mcap"), FAILED)
     said(error, "none.mcap")
     _, error = finish(start(*adapt, "--demos", "jaco.mcap"), FAILED)
