@@ -19,17 +19,12 @@ static void more_help(FILE *out)
 
 static const char *const names[] = {"POLICY", NULL};
 static const cli_usage usage = {
-    .synopsis =
-        "colonnade adapt POLICY (--robot ENDPOINT | --task TASK [--gap GAP]) --out RUN [options]",
-    .text =
-        "Adapts POLICY where it is to work. Measures success before and after on the same "
-        "episodes,\n"
-        "with deterministic actions; their steps are not part of --steps. Ctrl-C ends the run "
-        "after the\n"
-        "iteration at hand and keeps what was learned; of a run that is killed, RUN has what was "
-        "learned\n"
-        "until ten seconds before.",
-    .example = "colonnade adapt runs/reach/best.safetensors --robot ipc:///tmp/arm --out runs/arm",
+    .synopsis = "colonnade adapt POLICY (--robot ENDPOINT | --task TASK) --out RUN",
+    .text = "Adapts POLICY where it is to work. Measures success before and after on the same "
+            "episodes, with deterministic actions; their steps are not part of --steps. Ctrl-C "
+            "ends the run after the iteration at hand and keeps what was learned; of a run that is "
+            "killed, RUN has what was learned until ten seconds before.",
+    .example = "colonnade adapt runs/reach/best.safetensors --robot ipc:///tmp/arm --out run",
     .more = more_help,
     .positional = names,
 };

@@ -34,8 +34,8 @@ static void print_usage(FILE *out)
                  "Benchmarks:\n");
     for (int i = 0; i < BENCHMARKS; i++)
         fprintf(out, "  %-9s %s\n", benchmarks[i].name, benchmarks[i].help);
-    fprintf(out, "\n'colonnade bench NAME --help' explains one; ./dev bench NAME also writes down "
-                 "what came out.\n");
+    fprintf(out, "\n'colonnade bench NAME --help' explains one;\n"
+                 "./dev bench NAME also writes down what came out.\n");
 }
 
 int cli_bench(int argc, char **argv)

@@ -10,10 +10,8 @@ static const char *const names[] = {NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade bench clock [options]",
     .text = "A loop that sleeps until absolute times and does nothing else, under the scheduling "
-            "that\n"
-            "`robot` asks for: what is missed here, no program could have kept. A miss is a "
-            "wake-up\n"
-            "later than a whole period. `./dev bench servo` runs it beside a robot.",
+            "that `robot` asks for: what is missed here, no program could have kept. A miss is a "
+            "wake-up later than a whole period. `./dev bench servo` runs it beside a robot.",
     .example = "colonnade bench clock --rate 1000 --seconds 60",
     .positional = names,
 };

@@ -6,10 +6,8 @@ static const char *const names[] = {NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade bench column [options]",
     .text = "A PPO update of a second column, beside a frozen one of equal width whose hidden "
-            "layers were\n"
-            "kept with the rollout, against the same update of a first column alone: actor and "
-            "critic of\n"
-            "two hidden layers, 4096 rows in 8 minibatches, one thread.",
+            "layers were kept with the rollout, against the same update of a first column alone: "
+            "actor and critic of two hidden layers, 4096 rows in 8 minibatches, one thread.",
     .example = "colonnade bench column --width 64",
     .positional = names,
 };

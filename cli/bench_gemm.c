@@ -18,12 +18,10 @@
 static const char *const names[] = {NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade bench gemm [options]",
-    .text = "Two hidden layers of 256 units, one thread, both sides on the same machine in turn.\n"
+    .text = "Two hidden layers of 256 units, one thread, both sides on the same machine in turn. "
             "acting: one observation through two columns, against the bare matrix-vector products "
-            "of the\n"
-            "same weights. learning: the time that a PPO update spends inside its matrix products, "
-            "against\n"
-            "bare products of the same shapes on memory that is warm.",
+            "of the same weights. learning: the time that a PPO update spends inside its matrix "
+            "products, against bare products of the same shapes on memory that is warm.",
     .example = "colonnade bench gemm",
     .positional = names,
 };

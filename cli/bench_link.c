@@ -25,15 +25,11 @@ static const char *const names[] = {NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade bench link [options]",
     .text = "Frame in, command out, seen from the robot: from a sensor frame that is handed over "
-            "until\n"
-            "the command that answers it has passed gate and safety filter. The controller is "
-            "another\n"
-            "process, which does what `colonnade control` does, with two columns of 256 units. In "
-            "turn\n"
-            "with it: bare ZeroMQ sockets of the same kinds that carry as many bytes; and the same "
-            "with\n"
-            "a log. The arm would follow at its servo's next tick: that wait is not in these "
-            "figures.",
+            "until the command that answers it has passed gate and safety filter. The controller "
+            "is another process, which does what `colonnade control` does, with two columns of 256 "
+            "units. In turn with it: bare ZeroMQ sockets of the same kinds that carry as many "
+            "bytes; and the same with a log. The arm would follow at its servo's next tick: that "
+            "wait is not in these figures.",
     .example = "colonnade bench link --rate 1000 --seconds 2",
     .positional = names,
 };

@@ -23,14 +23,10 @@ static const char *const names[] = {NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade bench net [options]",
     .text = "A progressive network of two columns 20-256-256-7 with adapters of 64 units, on one "
-            "thread:\n"
-            "acting on one observation, and a training step of the second column (forward, "
-            "backward,\n"
-            "Adam; mean squared error, batch 256). With --peer, PyTorch in turn with it, on the "
-            "same\n"
-            "weights and the same batch, after both have computed the same numbers; './dev bench "
-            "net'\n"
-            "brings that peer.",
+            "thread: acting on one observation, and a training step of the second column (forward, "
+            "backward, Adam; mean squared error, batch 256). With --peer, PyTorch in turn with it, "
+            "on the same weights and the same batch, after both have computed the same numbers; "
+            "'./dev bench net' brings that peer.",
     .example = "colonnade bench net --peer '.deps/bench-venv/bin/python3 bench/net_peer.py'",
     .positional = names,
 };

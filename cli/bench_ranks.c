@@ -20,11 +20,9 @@ static const char *const names[] = {"TASK", NULL};
 static const cli_usage usage = {
     .synopsis = "mpirun -n N colonnade bench ranks TASK [options]",
     .text = "Adds blocks of several lengths over all ranks, then trains TASK on them: the rate of "
-            "all\n"
-            "together, and for a minibatch the time of its update and, within it, of the exchange\n"
-            "with the other ranks, waiting for the slowest of them included. Medians of the "
-            "rounds.\n"
-            "Without mpirun it trains alone.",
+            "all together, and for a minibatch the time of its update and, within it, of the "
+            "exchange with the other ranks, waiting for the slowest of them included. Medians of "
+            "the rounds. Without mpirun it trains alone.",
     .example = "mpirun -n 2 colonnade bench ranks scenes/reach.yaml --threads 1",
     .positional = names,
 };

@@ -12,13 +12,10 @@
 static const char *const names[] = {"TASK", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade bench train TASK [options]",
-    .text =
-        "Trains TASK with PPO and, in turn with it, runs bare mj_step of the same model on as "
-        "many\n"
-        "threads. Physics efficiency is the share of the bare physics' rate that training\n"
-        "keeps: environment steps/s x physics steps of each / bare physics steps/s. Each figure "
-        "is\n"
-        "the median over the iterations of one run.",
+    .text = "Trains TASK with PPO and, in turn with it, runs bare mj_step of the same model on as "
+            "many threads. Physics efficiency is the share of the bare physics' rate that training "
+            "keeps: environment steps/s x physics steps of each / bare physics steps/s. Each "
+            "figure is the median over the iterations of one run.",
     .example = "colonnade bench train scenes/reach.yaml",
     .positional = names,
 };

@@ -39,9 +39,9 @@ typedef struct cli_option {
 
 typedef struct cli_usage {
     const char *synopsis;          /* "colonnade train TASK --out RUN [options]" */
-    const char *text;              /* what it does, a few lines */
+    const char *text;              /* what it does, a line a paragraph; "  ITEM  what it is" */
     const char *example;           /* one command line that works */
-    void (*more)(FILE *out);       /* NULL, or prints more help */
+    void (*more)(FILE *out);       /* NULL, or writes more of such text */
     const char *const *positional; /* names of the positional arguments, NULL-terminated; the last
                                       may be "NAME...": one or more */
 } cli_usage;

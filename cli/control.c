@@ -18,11 +18,9 @@ static const cli_usage usage = {
     .synopsis = "colonnade control POLICY --robot ENDPOINT [--seconds S] [--log FILE]",
     .text =
         "Runs POLICY on a robot at the task's rate, goal after goal. At the end, and on Ctrl-C, "
-        "the\n"
-        "arm stops smoothly and holds. --log writes every frame, command and decision to an MCAP\n"
-        "file for `colonnade replay` and Foxglove. Exit status 3: the robot stopped us.",
-    .example = "colonnade control runs/arm/last.safetensors --robot ipc:///tmp/arm --seconds 10 "
-               "--log episode.mcap",
+        "the arm stops smoothly and holds. --log writes every frame, command and decision to an "
+        "MCAP file for `colonnade replay` and Foxglove. Exit status 3: the robot stopped us.",
+    .example = "colonnade control run/last.safetensors --robot ipc:///tmp/arm --log run.mcap",
     .positional = names,
 };
 

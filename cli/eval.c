@@ -6,13 +6,11 @@
 
 static const char *const names[] = {"POLICY", NULL};
 static const cli_usage usage = {
-    .synopsis = "colonnade eval POLICY [--robot ENDPOINT | --task TASK [--gap GAP]] [options]",
-    .text =
-        "Runs whole episodes with deterministic actions. Without --task, on the task that the "
-        "policy\n"
-        "was trained on. With --against, every action is also compared, bit for bit, with that of\n"
-        "another policy on the same observation.",
-    .example = "colonnade eval runs/reach/best.safetensors --gap scenes/gaps/miscalibrated.yaml",
+    .synopsis = "colonnade eval POLICY [--robot ENDPOINT | --task TASK] [options]",
+    .text = "Runs whole episodes with deterministic actions. Without --task, on the task that the "
+            "policy was trained on. With --against, every action is also compared, bit for bit, "
+            "with that of another policy on the same observation.",
+    .example = "colonnade eval runs/reach/best.safetensors --gap scenes/gaps/mild.yaml",
     .positional = names,
 };
 

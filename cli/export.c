@@ -10,10 +10,9 @@
 static const char *const names[] = {"LOG...", NULL};
 static const cli_usage usage = {
     .synopsis = "colonnade export LOG... --robomimic FILE",
-    .text =
-        "Makes a training set of logs of one arm and task, one demonstration a goal, in the HDF5\n"
-        "layout of robomimic. What a log does not hold, the outcome of a goal's last action, the\n"
-        "task's observer computes from the logged readings.",
+    .text = "Makes a training set of logs of one arm and task, one demonstration a goal, in the "
+            "HDF5 layout of robomimic. What a log does not hold, the outcome of a goal's last "
+            "action, the task's observer computes from the logged readings.",
     .example = "colonnade export monday.mcap tuesday.mcap --robomimic demos.hdf5",
     .positional = names,
 };

@@ -10,6 +10,7 @@
 #include "cli/ranks.h"
 
 #define MAX_OPTIONS 40
+#define HELP_WIDTH  80
 
 static int count_options(const cli_option *options)
 {
@@ -19,18 +20,66 @@ static int count_options(const cli_option *options)
     return n;
 }
 
+/* Prints words, from column `at` on, in lines that fit; those after the first are indented. */
+static void print_words(const char *text, size_t size, size_t at, size_t indent)
+{
+    for (size_t i = 0; i < size;) {
+        const size_t word = strcspn(text + i, " \n"), end = i + word < size ? i + word : size;
+        const bool fits = at + 1 + (end - i) <= HELP_WIDTH;
+        if (i > 0 && fits)
+            at += (size_t)printf(" ");
+        else if (i > 0)
+            at = (size_t)printf("\n%*s", (int)indent, "") - 1;
+        at += (size_t)printf("%.*s", (int)(end - i), text + i);
+        i = end + 1;
+    }
+    printf("\n");
+}
+
+/* Prints a text whose lines are paragraphs, or items in columns: these have two spaces or more in
+ * front, and before the last column, whose words stay in it. */
+static void print_text(const char *text)
+{
+    while (*text) {
+        const size_t size = strcspn(text, "\n");
+        size_t indent = 0;
+        for (size_t i = 2; i < size && text[0] == ' '; i++)
+            if (text[i - 2] == ' ' && text[i - 1] == ' ' && text[i] != ' ')
+                indent = i;
+        printf("%.*s", (int)indent, text);
+        print_words(text + indent, size - indent, indent, indent);
+        text += size + (text[size] == '\n');
+    }
+}
+
+static void print_more(const cli_usage *usage)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        usage->more(out);
+        fclose(out);
+        print_text(text);
+    }
+    free(text);
+}
+
 static void print_help(const cli_usage *usage, const cli_option *options)
 {
-    printf("Usage: %s\n\n%s\n\nOptions:\n", usage->synopsis, usage->text);
+    printf("Usage: %s\n\n", usage->synopsis);
+    print_text(usage->text);
+    printf("\nOptions:\n");
     for (const cli_option *o = options; o->name; o++) {
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
                  o->argument ? o->argument : "");
-        printf("  %-22s %s\n", left, o->help);
+        printf("  %-22s ", left);
+        print_words(o->help, strlen(o->help), 25, 25);
     }
     printf("  %-22s %s\n", "--help", "this text");
     if (usage->more)
-        usage->more(stdout);
+        print_more(usage);
     printf("\nExample:\n  %s\n", usage->example);
 }
 

@@ -17,12 +17,10 @@ static const cli_usage usage = {
     .synopsis = "colonnade train TASK --out RUN [options]",
     .text =
         "Trains a policy for TASK (a YAML file) with PPO (or SAC) on all cores. RUN receives "
-        "best.safetensors\n"
-        "and last.safetensors, config.yaml with every setting, and TensorBoard events. Ctrl-C "
-        "ends\n"
-        "the run after the iteration at hand and keeps what was learned; --resume goes on from\n"
-        "checkpoint.safetensors after a run was stopped or killed. Under mpirun or srun the\n"
-        "processes train one policy together, each in environments of its own.",
+        "best.safetensors and last.safetensors, config.yaml with every setting, and TensorBoard "
+        "events. Ctrl-C ends the run after the iteration at hand and keeps what was learned; "
+        "--resume goes on from checkpoint.safetensors after a run was stopped or killed. Under "
+        "mpirun or srun the processes train one policy together, each in environments of its own.",
     .example = "colonnade train scenes/reach.yaml --out runs/reach --seed 1",
     .more = more_help,
     .positional = names,

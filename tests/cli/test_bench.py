@@ -59,6 +59,7 @@ def test_every_benchmark_has_help_with_an_example():
         assert out.startswith(f"Usage: colonnade bench {name} "), out
         assert name == "clock" or "\n  --rounds " in out, out
         assert f"\nExample:\n  colonnade bench {name}" in out, out
+        assert max(map(len, out.splitlines())) <= 80, out
 
 
 def test_wrong_usage():

@@ -67,6 +67,7 @@ def test_every_command_has_help_with_an_example():
             assert out.startswith(f"Usage: colonnade {command} "), out
             assert "\nOptions:\n" in out and "\n  --json " in out and "\n  --help " in out, out
             assert f"\nExample:\n  colonnade {command} " in out, out
+            assert max(map(len, out.splitlines())) <= 80, out  # so wide is every terminal
 
 
 def test_help_lists_every_option_that_the_synopsis_names():
