@@ -72,7 +72,7 @@ def main():
     os.chdir(results.ROOT)
     name, options = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else (None, [])
     if name in scripts():
-        python = TESTS_PYTHON if name == "faults" else BENCH_PYTHON
+        python = BENCH_PYTHON if name == "peers" else TESTS_PYTHON
         os.execv(python, [python, os.path.join(BENCH, name + ".py"), *options])
     if name is not None and name not in PROGRAMS:
         sys.exit(f"bench: there is no benchmark '{name}'; there are: {', '.join([*PROGRAMS, *scripts()])}")
