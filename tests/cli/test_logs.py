@@ -99,11 +99,13 @@ def test_a_log_cut_off_anywhere_keeps_its_whole_chunks():
 
 def test_what_is_said_of_a_cut_log():
     data = log_of(trained(), CONTROL_S, "log.mcap")
-    (second, length), end = chunks("log.mcap")[1], len(data)
+    (first, size), (second, length), end = *chunks("log.mcap")[:2], len(data)
+    write("cut.mcap", data[:first + size // 2])
+    says(run("inspect", "cut.mcap"), "cut.mcap, cut off: 0 messages",
+         f"kept    {first} of {first + size // 2} bytes: 0 whole chunks, no message")
     write("cut.mcap", data[:second + length // 2])
-    out = run("inspect", "cut.mcap")
-    says(out, "cut.mcap, cut off: 0 messages",
-         f"kept    {second} of {second + length // 2} bytes: 1 whole chunk, no message",
+    says(run("inspect", "cut.mcap"), "cut.mcap, cut off: ",
+         f"kept    {second} of {second + length // 2} bytes: 1 whole chunk, ",
          f"lost    the last {length // 2} bytes, an unfinished chunk")
     write("cut.mcap", data[:second])
     says(run("inspect", "cut.mcap"), "lost    what was not written yet")
