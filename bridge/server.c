@@ -15,10 +15,10 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
-#include "bridge/authenticator.h"
 #include "bridge/endpoint.h"
 #include "bridge/gate.h"
 #include "bridge/recorder.h"
+#include "bridge/server_sockets.h"
 
 #define INFO_PERIOD_NS    (CN_NS_PER_S / 5)
 #define TICK_MARGIN_NS    INT64_C(200000) /* before a tick no request is begun: it might be late */
@@ -29,25 +29,15 @@ enum {
     REQUESTS_AT_TICK = 8, /* those that came last of all: a flood must not hold up the servo */
     PARTS_AT_ONCE = 64, /* of a message: it may have millions, and is no request if more than one */
     IDENTITY_MAX = 255, /* bytes of a ROUTER identity */
-    ZMQ_MESSAGE_MAX = 64 * 1024, /* bytes; libzmq closes the connection of whoever sends more */
-    /* Likewise to the state socket, whose topics have one byte. Every byte of a topic is work of
-     * the servo's thread, and memory; what has to pass is the handshake, with keys a long one. */
-    ZMQ_TOPIC_MAX = 128,
-    ZMQ_TOPIC_WITH_KEYS_MAX = 512,
     ARENA_BYTES = 64 * 1024, /* a request of CN_WIRE_REQUEST_MAX needs a tenth */
-    SOCKET_HWM = 256,        /* messages; ten seconds of frames for a client that pauses */
-    LOCKSTEP_WAIT_MS = 50,   /* how long a lockstep server looks neither at stop nor at info */
 };
 
 struct cn_server {
     cn_plant *plant; /* borrowed */
     bool lockstep;
-    void *context, *state, *requests; /* ZeroMQ: context, XPUB, ROUTER */
-    int requests_fd;                  /* becomes readable when something happens to `requests` */
-    bool unfinished;                  /* parts are left of the message taken last from there */
-    cn_authenticator *authenticator;  /* NULL: no encryption */
-    cn_wire_info info;                /* also holds the request endpoint */
-    char state_endpoint[CN_WIRE_ENDPOINT];
+    cn_server_sockets sockets;
+    bool unfinished; /* parts are left of the request taken last */
+    cn_wire_info info;
     cn_safety *safety;
     cn_gate gate;
     cn_arena *arena;
@@ -68,11 +58,6 @@ struct cn_server {
 
 /* ---- Creation ---- */
 
-static cn_status zmq_fail(cn_error *err, const char *what, const char *endpoint)
-{
-    CN_FAIL(CN_ERR_IO, err, "cannot %s %s: %s", what, endpoint, zmq_strerror(zmq_errno()));
-}
-
 static cn_status check_plant(const cn_plant *plant, bool lockstep, cn_error *err)
 {
     const cn_plant_info *info = &plant->info;
@@ -91,81 +76,6 @@ static cn_status check_plant(const cn_plant *plant, bool lockstep, cn_error *err
                "arm '%s' has %d tracked points: at most %d are possible", info->arm, info->tracked,
                CN_MAX_TRACKED);
     return CN_OK;
-}
-
-static void *open_socket(cn_server *server, int type, const cn_server_config *config)
-{
-    void *socket = zmq_socket(server->context, type);
-    if (!socket)
-        return NULL;
-    const int linger = 0, hwm = SOCKET_HWM, verbose = 1, wait_ms = LOCKSTEP_WAIT_MS;
-    const int ipv6 = cn_endpoint_is_ipv6(config->endpoint);
-    const int64_t largest = type != ZMQ_XPUB ? ZMQ_MESSAGE_MAX
-                            : config->key    ? ZMQ_TOPIC_WITH_KEYS_MAX
-                                             : ZMQ_TOPIC_MAX;
-    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
-    zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof hwm);
-    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
-    zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
-    zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
-    if (type == ZMQ_XPUB) /* every subscriber is noticed, so that it learns the robot at once */
-        zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
-    return socket;
-}
-
-static cn_status bind_socket(void *socket, const char *endpoint, char *bound, cn_error *err)
-{
-    size_t size = CN_WIRE_ENDPOINT;
-    CN_TRY(cn_endpoint_claim(endpoint, err));
-    if (zmq_bind(socket, endpoint) != 0)
-        return zmq_fail(err, "bind", endpoint);
-    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size);
-    return CN_OK;
-}
-
-static cn_status bind_requests(cn_server *server, const char *state, cn_error *err)
-{
-    char endpoint[CN_WIRE_ENDPOINT + sizeof CN_ENDPOINT_REQUEST];
-    char *bound = server->info.request_endpoint;
-    if (cn_endpoint_is_ipc(state)) {
-        snprintf(endpoint, sizeof endpoint, "%s%s", state, CN_ENDPOINT_REQUEST);
-        return bind_socket(server->requests, endpoint, bound, err);
-    }
-    const int host = (int)(strrchr(state, ':') - state);
-    const int port = cn_endpoint_port(server->state_endpoint) + 1;
-    snprintf(endpoint, sizeof endpoint, "%.*s:%d", host, state, port);
-    if (port <= 65535 && bind_socket(server->requests, endpoint, bound, NULL) == CN_OK)
-        return CN_OK;
-    snprintf(endpoint, sizeof endpoint, "%.*s:*", host, state);
-    return bind_socket(server->requests, endpoint, bound, err);
-}
-
-/* Lets only those in who are allowed. */
-static cn_status guard_sockets(cn_server *server, const cn_server_config *config, cn_error *err)
-{
-    if (!config->key)
-        return CN_OK;
-    CN_TRY(cn_authenticator_create(server->context, config->allowed, &server->authenticator, err));
-    CN_TRY(cn_authenticator_guard(server->authenticator, server->state, config->key, err));
-    return cn_authenticator_guard(server->authenticator, server->requests, config->key, err);
-}
-
-static cn_status open_sockets(cn_server *server, const cn_server_config *config, cn_error *err)
-{
-    const char *endpoint = config->endpoint;
-    server->context = zmq_ctx_new();
-    if (server->context) {
-        server->state = open_socket(server, ZMQ_XPUB, config);
-        server->requests = open_socket(server, ZMQ_ROUTER, config);
-    }
-    if (!server->state || !server->requests)
-        return zmq_fail(err, "open sockets for", endpoint);
-    CN_TRY(guard_sockets(server, config, err));
-    size_t size = sizeof server->requests_fd;
-    zmq_getsockopt(server->requests, ZMQ_FD, &server->requests_fd, &size);
-    CN_TRY(bind_socket(server->state, endpoint, server->state_endpoint, err));
-    return bind_requests(server, endpoint, err);
 }
 
 cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_server **out,
@@ -199,7 +109,8 @@ cn_status cn_server_create(const cn_server_config *config, cn_plant *plant, cn_s
     CN_TRY_CLEANUP(cn_arena_create(ARENA_BYTES, &server->arena, err));
     cn_recorder_begin(&server->recorder, config->log);
     cn_gate_begin(&server->gate, server->safety, server->info.plant.joints);
-    CN_TRY_CLEANUP(open_sockets(server, config, err));
+    CN_TRY_CLEANUP(cn_server_sockets_open(&server->sockets, config, err));
+    memcpy(server->info.request_endpoint, server->sockets.request_endpoint, CN_WIRE_ENDPOINT);
     *out = server;
     return CN_OK;
 
@@ -213,16 +124,7 @@ void cn_server_destroy(cn_server **server)
     if (!server || !*server)
         return;
     cn_server *s = *server;
-    /* While the sockets still listen nobody else can have bound these paths. */
-    cn_endpoint_remove(s->state_endpoint);
-    cn_endpoint_remove(s->info.request_endpoint);
-    cn_authenticator_destroy(&s->authenticator);
-    if (s->state)
-        zmq_close(s->state);
-    if (s->requests)
-        zmq_close(s->requests);
-    if (s->context)
-        zmq_ctx_term(s->context);
+    cn_server_sockets_close(&s->sockets);
     cn_arena_destroy(&s->arena);
     cn_safety_destroy(&s->safety);
     free(s);
@@ -282,7 +184,7 @@ static void publish_frame(cn_server *server)
     server->frame.published_ns = cn_clock_now();
     cn_gate_published(&server->gate, server->frame.sequence, server->frame.published_ns);
     const size_t size = cn_wire_pack_frame(&server->frame, &server->info.plant, server->out);
-    zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
+    zmq_send(server->sockets.state, server->out, size, ZMQ_DONTWAIT);
     cn_recorder_frame(&server->recorder, server->frame.sequence, server->out, size);
 }
 
@@ -303,7 +205,7 @@ static void publish_info(cn_server *server)
     uint8_t subscription[16];
     bool due = now >= server->info_due_ns;
     for (int i = 0; i < REQUESTS_A_TICK; i++) {
-        if (zmq_recv(server->state, subscription, sizeof subscription, ZMQ_DONTWAIT) <= 0)
+        if (zmq_recv(server->sockets.state, subscription, sizeof subscription, ZMQ_DONTWAIT) <= 0)
             break;
         due = due || subscription[0] == 1;
     }
@@ -313,7 +215,7 @@ static void publish_info(cn_server *server)
     server->frame.period = durations_of(&server->period);
     server->frame.command_age = durations_of(&server->gate.command_age);
     const size_t size = cn_wire_pack_info(&server->info, server->out);
-    zmq_send(server->state, server->out, size, ZMQ_DONTWAIT);
+    zmq_send(server->sockets.state, server->out, size, ZMQ_DONTWAIT);
 }
 
 /* ---- The servo ---- */
@@ -458,9 +360,9 @@ static int take_parts(cn_server *server, int *size)
     int more = 0, parts = 0;
     size_t more_size = sizeof more;
     *size = 0;
-    while (zmq_getsockopt(server->requests, ZMQ_RCVMORE, &more, &more_size) == 0 && more &&
+    while (zmq_getsockopt(server->sockets.requests, ZMQ_RCVMORE, &more, &more_size) == 0 && more &&
            *size >= 0 && parts < PARTS_AT_ONCE) {
-        *size = zmq_recv(server->requests, server->in, sizeof server->in, ZMQ_DONTWAIT);
+        *size = zmq_recv(server->sockets.requests, server->in, sizeof server->in, ZMQ_DONTWAIT);
         parts++;
     }
     server->unfinished = more && *size >= 0;
@@ -473,7 +375,7 @@ static bool receive(cn_server *server, int flags, uint8_t *identity, int *identi
 {
     int size;
     *request = (cn_wire_request){0};
-    *identity_size = zmq_recv(server->requests, identity, IDENTITY_MAX, flags);
+    *identity_size = zmq_recv(server->sockets.requests, identity, IDENTITY_MAX, flags);
     if (*identity_size < 0)
         return false;
     const int parts = take_parts(server, &size);
@@ -493,9 +395,9 @@ static void answer(cn_server *server, const uint8_t *identity, int identity_size
                                            reply->has_frame ? &server->frame : NULL,
                                            &server->info.plant, server->out);
     /* A body that went out alone would be taken for an identity. */
-    if (zmq_send(server->requests, identity, (size_t)identity_size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >=
-        0)
-        zmq_send(server->requests, server->out, size, ZMQ_DONTWAIT);
+    if (zmq_send(server->sockets.requests, identity, (size_t)identity_size,
+                 ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+        zmq_send(server->sockets.requests, server->out, size, ZMQ_DONTWAIT);
 }
 
 /* One request, if there is one. A Command that passes has no answer. A plant that fails ends the
@@ -596,7 +498,7 @@ static cn_status real_time_tick(cn_server *server, uint64_t frames, cn_error *er
 /* Waits until something happens to the request socket: a request, say. @return false: it is time */
 static bool wait_request(const cn_server *server, int64_t until_ns)
 {
-    const int fd = server->requests_fd;
+    const int fd = server->sockets.requests_fd;
     const int64_t left_ns = until_ns - cn_clock_now();
     if (left_ns <= 0 || fd < 0 || fd >= FD_SETSIZE)
         return false;
@@ -694,18 +596,18 @@ cn_server_stats cn_server_statistics(cn_server *server)
     memcpy(stats.last_lapsed, gate->last_lapsed, sizeof stats.last_lapsed);
     memcpy(stats.refused, gate->refused, sizeof stats.refused);
     memcpy(stats.last_refusal, gate->last_refusal, sizeof stats.last_refusal);
-    if (server->authenticator)
+    if (server->sockets.authenticator)
         stats.connections_refused =
-            cn_authenticator_refused(server->authenticator, stats.last_connection_refusal);
+            cn_authenticator_refused(server->sockets.authenticator, stats.last_connection_refusal);
     return stats;
 }
 
 const char *cn_server_state_endpoint(const cn_server *server)
 {
-    return server->state_endpoint;
+    return server->sockets.state_endpoint;
 }
 
 const char *cn_server_request_endpoint(const cn_server *server)
 {
-    return server->info.request_endpoint;
+    return server->sockets.request_endpoint;
 }
