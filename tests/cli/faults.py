@@ -25,7 +25,9 @@ from program import (FAILED, INSTRUMENTED, REACH, SAFETY, Robot, finish, first_l
                      scaled, start, train, wait_for)
 from wire import POSITION, VELOCITY, Client, Proxy, curve
 
-Row = collections.namedtuple("Row", "fault arm said log")
+Row = collections.namedtuple("Row", "fault limits arm said log")
+HEADINGS = ("fault", "of the limits used: velocity, acceleration, jerk, %", "what the arm did", "what was said",
+            "what the log lost")
 
 FLOOD_S = scaled(3.0, 1.0)
 MOVING_S = scaled(1.0, 0.6)       # of control before a fault, and after it
@@ -169,22 +171,25 @@ def controller(endpoint, *options, seconds=3600, **process):
     return c
 
 
+def limits_words(account):
+    """How much of each limit was used, at most; asserts that all were kept."""
+    return ", ".join(f"{100 * share:.0f}" for share in account.check_limits().values())
+
+
 def arm_words(account, stop=True):
-    """What the arm did, in words; asserts that limits were kept and that it stopped in time."""
-    shares = account.check_limits()
+    """How much of the limits was used, and what the arm did, in words; asserts that limits were kept and that it
+    stopped in time."""
     log_words("robot.mcap")
-    words = "limits kept (at most " + ", ".join(
-        f"{100 * share:.0f} % of {name.split('_')[0]}" for name, share in shares.items()) + ")"
     stops = account.stops()
     assert all(s["late_ticks"] <= LATE_TICKS and s["rest_s"] <= STILL_S for s in stops), stops
     stops = [s for s in stops if s["ran_out"]]
     assert stops or not stop, "it never stopped"
     if not stops:
-        return words + "; moved on all the time"
+        return limits_words(account), "moved on all the time"
     late, longest = max(s["late_ticks"] for s in stops), max(s["rest_s"] for s in stops)
     times = "once" if len(stops) == 1 else f"{len(stops)} times"
-    return words + (f"; braked {times}, at most {late} servo periods after the command ran out, at rest within "
-                    f"{1000 * longest:.0f} ms")
+    return limits_words(account), (f"braked {times}, at most {late} servo periods after the command ran out, at rest "
+                                   f"within {1000 * longest:.0f} ms")
 
 
 def log_words(path, whole=True):
@@ -220,7 +225,7 @@ def controller_killed():
     account = Account("robot.mcap")
     assert r.report["watchdog_stops"] >= 1 and r.report["leases_lapsed"] == 1, r.report
     log_words("robot.mcap")
-    return Row("the controller is killed (`kill -9`) in mid-motion", arm_words(account),
+    return Row("the controller is killed (`kill -9`) in mid-motion", *arm_words(account),
                f"robot: {r.report['leases_lapsed']} lease lost by silence, named with its holder; the next controller "
                "gets it", lost_words(account))
 
@@ -244,8 +249,7 @@ def robot_killed():
     lost_s = (max(frames) - max(account.frames)) * PERIOD_S
     assert lost_s <= FLUSH_S + scaled(0.5, 2), lost_s
     log_words("robot.mcap", whole=False)
-    account.check_limits()
-    return Row("the robot's server is killed", "limits kept to the end; what an arm does whose server is gone "
+    return Row("the robot's server is killed", limits_words(account), "nothing more was told to it; what an arm does whose server is gone "
                "is its own: a Dynamixel's bus watchdog stops it, an STS3215 holds its last goal (docs/hardware.md)",
                f"controller, exit status 3: \"the robot at ... fell silent\", `stopped_by` \"{report['stopped_by']}\"",
                f"controller's: {log_words('control.mcap')}; robot's: the last {lost_s:.2f} s")
@@ -262,9 +266,9 @@ def controller_frozen():
         out, _ = finish(c)
     report = last_json(out, "control")
     assert report["stopped_by"] == "time" and report["deadline_misses"] >= 2, report
-    words = arm_words(Account("robot.mcap"))
-    return Row(f"the controller freezes for {1000 * FREEZE_S:.0f} ms (`SIGSTOP`)", words + "; moved on with the "
-               "next command", f"controller: {report['deadline_misses']} deadline misses; robot: "
+    limits, words = arm_words(Account("robot.mcap"))
+    return Row(f"the controller freezes for {1000 * FREEZE_S:.0f} ms (`SIGSTOP`)", limits, words + "; moved on with "
+               "the next command", f"controller: {report['deadline_misses']} deadline misses; robot: "
                f"{r.report['watchdog_stops']} watchdog stops", log_words("control.mcap"))
 
 
@@ -278,12 +282,11 @@ def robot_frozen():
         r.process.send_signal(signal.SIGCONT)
         out, _ = finish(c)
     report, account = last_json(out, "control"), Account("robot.mcap")
-    account.check_limits()
     gap = float(np.diff(account.time).max())
     assert gap >= 0.9 * FREEZE_S, gap
     step = np.abs(np.diff(account.target, axis=0)[np.diff(account.time).argmax()]).max()
     assert report["stopped_by"] == "time" and r.report["deadline_misses"] >= 1, (report, r.report)
-    return Row(f"the robot's server freezes for {1000 * FREEZE_S:.0f} ms", "limits kept: it goes on from its own last "
+    return Row(f"the robot's server freezes for {1000 * FREEZE_S:.0f} ms", limits_words(account), "went on from its own last "
                f"command ({1000 * step:.1f} mrad in the first period), nothing is caught up with",
                f"robot: {r.report['deadline_misses']} servo periods late; controller: {report['stale_frames']} "
                "periods without a frame", log_words("control.mcap"))
@@ -326,7 +329,7 @@ def bad_weather(words, **faults):
     if ended == SAFETY:
         about += f", then exit status 3: {error.split('colonnade: ')[-1].strip()}"
     about += f"; robot: {refusal_words(r.report)} refused"
-    return Row(words, arm_words(Account("robot.mcap"), stop=False), about, log_words("control.mcap")), r, report, proxy
+    return Row(words, *arm_words(Account("robot.mcap"), stop=False), about, log_words("control.mcap")), r, report, proxy
 
 
 @fault
@@ -402,7 +405,7 @@ def link_cut():
         report, robot_report = last_json(out, "control"), last_json(finish(r)[0], "robot")
     assert ended in (None, SAFETY) and robot_report["watchdog_stops"] >= 1, (ended, error, robot_report)
     end = "went on by itself" if ended is None else "exit status 3: " + error.strip().split("colonnade: ")[-1]
-    return Row(f"the cable is cut for {CUT_S:.0f} s (tcp, two network namespaces)", arm_words(Account("robot.mcap")),
+    return Row(f"the cable is cut for {CUT_S:.0f} s (tcp, two network namespaces)", *arm_words(Account("robot.mcap")),
                f"controller: {report['deadline_misses']} deadline misses, {end}; robot: "
                f"{refusal_words(robot_report)} refused", log_words("control.mcap"))
 
@@ -418,7 +421,7 @@ def robot_clock_jumps():
         out, _ = finish(c)
     report = last_json(out, "control")
     assert report["stopped_by"] == "time" and report["clock"]["jumps"] >= 1, report
-    return Row("the robot's clock jumps by 5 s, as the controller sees it", arm_words(Account("robot.mcap"), stop=False),
+    return Row("the robot's clock jumps by 5 s, as the controller sees it", *arm_words(Account("robot.mcap"), stop=False),
                f"controller: the robot's clock jumped {report['clock']['jumps']} time; the estimate begins anew",
                log_words("control.mcap"))
 
@@ -447,7 +450,7 @@ def wall_clock_jumps():
     times = [at for topic, at, _ in messages("control.mcap") if topic == "/policy/step"]
     assert min(np.diff(times)) < -3000, "the clock did not jump"
     assert report["stopped_by"] == "time" and report["clock"]["jumps"] == 0, report
-    return Row("the wall clock jumps back by an hour, on both sides", arm_words(Account("robot.mcap"), stop=False),
+    return Row("the wall clock jumps back by an hour, on both sides", *arm_words(Account("robot.mcap"), stop=False),
                f"controller: {report['deadline_misses']} deadline misses; nothing is timed by that clock but the times "
                "in the log, which jump", log_words("control.mcap"))
 
@@ -477,7 +480,7 @@ def disk_full():
     ticks = len(Account("robot.mcap").commands)
     assert ticks > 0.7 * DISK_S / PERIOD_S, (ticks, out)
     assert kept > 0
-    return Row("the disk of the controller's log is full", arm_words(Account("robot.mcap"), stop=False),
+    return Row("the disk of the controller's log is full", *arm_words(Account("robot.mcap"), stop=False),
                "controller, exit status 1 at the end: \"control.mcap: ... No space left on device\"; the motion is "
                "not disturbed", "what was written before is whole")
 
@@ -496,7 +499,7 @@ def not_a_number():
     report = r.report
     assert report["refusals"].get("not_finite", 0) >= 10, report
     assert "target is" in report["last_refusal"], report
-    return Row("a controller sends NaN and infinities", arm_words(Account("robot.mcap")), "robot: "
+    return Row("a controller sends NaN and infinities", *arm_words(Account("robot.mcap")), "robot: "
                f"{refusal_words(report)} refused, joint and value named (\"{report['last_refusal']}\"); the next good "
                "command is followed", log_words("robot.mcap"))
 
@@ -513,7 +516,7 @@ def two_controllers():
         out, _ = finish(c)
     report = last_json(out, "control")
     assert report["stopped_by"] == "time" and r.report["refusals"].get("foreign_lease", 0) > 0, (report, r.report)
-    return Row("a second controller asks for the lease, a third commands without", arm_words(Account("robot.mcap"),
+    return Row("a second controller asks for the lease, a third commands without", *arm_words(Account("robot.mcap"),
                stop=False), f"second, exit status 1: \"'HOST:PID' holds the lease, for 1.9 s more\"; robot: "
                f"{refusal_words(r.report)} refused; the first notices nothing", log_words("control.mcap"))
 
@@ -532,7 +535,7 @@ def flooded(words, flood):
     report = last_json(out, "control")
     assert report["stopped_by"] == "time", report
     words = f"{words}: {done}"
-    return Row(words, arm_words(Account("robot.mcap"), stop=False),
+    return Row(words, *arm_words(Account("robot.mcap"), stop=False),
                f"controller: {report['deadline_misses']} deadline misses of {report['ticks']}; robot: "
                f"{refusal_words(r.report)} refused, {r.report['connections_refused']} connections refused, "
                f"{r.report['deadline_misses']} servo periods late", log_words("control.mcap")), r.report
