@@ -253,6 +253,8 @@ static void take_refusals(cn_link *link)
         if (cn_wire_unpack_reply(link->arena, link->in, (size_t)size, &link->info.plant, &reply,
                                  &info, &frame, &packed, &packed_size, NULL) == CN_OK)
             note_refusal(link, &reply);
+        else /* whatever it was, it was no consent */
+            link->refused = true;
 }
 
 cn_status cn_link_frame(cn_link *link, int64_t deadline_ns, cn_frame *out, cn_error *err)
