@@ -222,6 +222,8 @@ static void publish_info(cn_server *server)
 
 static void record_tick(cn_server *server, bool follows, const cn_arm_command *command)
 {
+    if (!server->recorder.log)
+        return;
     const int64_t now = cn_clock_now();
     const cn_wire_mode mode = cn_gate_mode(&server->gate, now);
     const cn_log_tick tick = {

@@ -91,20 +91,8 @@ typedef struct controller {
 
 static cn_status open_log(const controller *c, const char *path, cn_log **out, cn_error *err)
 {
-    const cn_task *task = c->b->place.task;
-    const cn_env_spec *spec = cn_task_spec(task);
-    const cn_plant_info *arm = cn_link_info(c->link);
-    const cn_log_about about = {
-        .task = spec->task,
-        .task_file = cn_task_path(task),
-        .arm = spec->arm,
-        .policy_file = "",
-        .policy_checksum = "",
-        .robot = c->b->endpoint[STATE],
-        .control_period_s = spec->control_period_s,
-        .joints = arm->joints,
-        .joint = arm->joint,
-    };
+    const cn_log_about about =
+        cli_log_about(c->b->place.task, cn_link_info(c->link), c->b->endpoint[STATE]);
     return cn_log_create(path, &about, out, err);
 }
 

@@ -114,18 +114,9 @@ static cn_status open_log(const control_options *o, cn_policy *policy, const cli
         return CN_OK;
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016" PRIx64, cn_policy_checksum(policy, -1));
-    const cn_env_spec *spec = cn_task_spec(place->task);
-    const cn_log_about about = {
-        .task = spec->task,
-        .task_file = cn_task_path(place->task),
-        .arm = spec->arm,
-        .policy_file = o->policy,
-        .policy_checksum = checksum,
-        .robot = o->robot.endpoint,
-        .control_period_s = spec->control_period_s,
-        .joints = cn_link_info(place->link)->joints,
-        .joint = cn_link_info(place->link)->joint,
-    };
+    cn_log_about about = cli_log_about(place->task, cn_link_info(place->link), o->robot.endpoint);
+    about.policy_file = o->policy;
+    about.policy_checksum = checksum;
     return cn_log_create(o->log, &about, out, err);
 }
 

@@ -148,3 +148,19 @@ int cli_place_envs(const cli_place *p, int wanted)
 {
     return p->link ? 1 : wanted;
 }
+
+cn_log_about cli_log_about(const cn_task *task, const cn_plant_info *arm, const char *robot)
+{
+    const cn_env_spec *spec = cn_task_spec(task);
+    return (cn_log_about){
+        .task = spec->task,
+        .task_file = cn_task_path(task),
+        .arm = spec->arm,
+        .policy_file = "",
+        .policy_checksum = "",
+        .robot = robot,
+        .control_period_s = spec->control_period_s,
+        .joints = arm->joints,
+        .joint = arm->joint,
+    };
+}

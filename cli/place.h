@@ -4,6 +4,7 @@
 #ifndef CN_CLI_PLACE_H
 #define CN_CLI_PLACE_H
 
+#include "bridge/log.h"
 #include "bridge/plants/servo_arm.h"
 #include "bridge/robot_env.h"
 #include "policy/policy.h"
@@ -66,6 +67,9 @@ cn_status cli_twin_plant(const cn_task *task, const cn_gap *gap, const char *cam
 
 /* What a plant of the task's arm tells about itself. */
 void cli_plant_info(const cn_task *task, cn_plant_info *info);
+
+/* What a log is about: a task on an arm at an endpoint, without a policy. Borrows all three. */
+cn_log_about cli_log_about(const cn_task *task, const cn_plant_info *arm, const char *robot);
 
 /* Whether PLANT names a driver, "feetech:/dev/ttyUSB0", and not a task file. */
 bool cli_is_servo_address(const char *plant);

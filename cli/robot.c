@@ -109,17 +109,15 @@ static cn_status load_limits(const char *path, const cn_task *task, cn_plant *pl
                              cn_limits *limits, cn_kinematics **kinematics, cn_error *err)
 {
     const char *point[CN_MAX_BOXES];
-    cn_error why = {0};
     if (!path)
         return CN_OK;
     CN_TRY(cn_limits_load(path, plant->info.joint, plant->info.joints, limits, err));
     cn_keep_out *boxes = &limits->keep_out;
     for (int i = 0; i < boxes->boxes; i++) {
-        cn_kinematics *one = NULL; /* each alone, to know which line is wrong */
         point[i] = boxes->box[i].point;
-        const cn_status status = cn_kinematics_create(task, &point[i], 1, &one, &why);
-        CN_FAIL_IF(status != CN_OK, status, err, "%s:%d: %s", path, limits->line[i], why.message);
-        cn_kinematics_destroy(&one);
+        const cn_status status = cn_kinematics_check(task, point[i], err);
+        if (status != CN_OK)
+            return cn_error_prefix(err, status, "%s:%d", path, limits->line[i]);
     }
     if (boxes->boxes > 0)
         CN_TRY(cn_kinematics_create(task, point, boxes->boxes, kinematics, err));
@@ -133,17 +131,7 @@ static cn_status open_log(const robot_options *o, const cn_task *task, const cn_
 {
     if (!o->log)
         return CN_OK;
-    const cn_log_about about = {
-        .task = cn_task_spec(task)->task,
-        .task_file = cn_task_path(task),
-        .arm = plant->info.arm,
-        .policy_file = "",
-        .policy_checksum = "",
-        .robot = o->bind,
-        .control_period_s = plant->info.control_period_s,
-        .joints = plant->info.joints,
-        .joint = plant->info.joint,
-    };
+    const cn_log_about about = cli_log_about(task, &plant->info, o->bind);
     return cn_log_create(o->log, &about, out, err);
 }
 

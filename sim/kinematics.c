@@ -13,15 +13,18 @@ struct cn_kinematics {
     cn_point point[]; /* [points] */
 };
 
-static cn_status find_points(cn_kinematics *k, const char *const *name, cn_error *err)
+static cn_status find_point(const cn_task *task, const char *name, cn_point *out, cn_error *err)
 {
-    const cn_task *task = k->task;
-    for (int i = 0; i < k->points; i++) {
-        CN_TRY(cn_point_find(task, name[i], &k->point[i], err));
-        CN_FAIL_IF(!cn_task_moves(task, cn_point_body(&k->point[i], task->model)), CN_ERR_NOT_FOUND,
-                   err, "point '%s' is not moved by the arm's joints", name[i]);
-    }
+    CN_TRY(cn_point_find(task, name, out, err));
+    CN_FAIL_IF(!cn_task_moves(task, cn_point_body(out, task->model)), CN_ERR_NOT_FOUND, err,
+               "point '%s' is not moved by the arm's joints", name);
     return CN_OK;
+}
+
+cn_status cn_kinematics_check(const cn_task *task, const char *point, cn_error *err)
+{
+    cn_point found;
+    return find_point(task, point, &found, err);
 }
 
 cn_status cn_kinematics_create(const cn_task *task, const char *const *point, int points,
@@ -32,7 +35,8 @@ cn_status cn_kinematics_create(const cn_task *task, const char *const *point, in
     CN_FAIL_IF(!k, CN_ERR_MEMORY, err, "no memory for the kinematics of %d points", points);
     k->task = task;
     k->points = points;
-    CN_TRY_CLEANUP(find_points(k, point, err));
+    for (int i = 0; i < points; i++)
+        CN_TRY_CLEANUP(find_point(task, point[i], &k->point[i], err));
     CN_TRY_CLEANUP(cn_mujoco_make_data(task->model, &k->data, err));
     *out = k;
     k = NULL;

@@ -7,10 +7,13 @@
 
 typedef struct cn_kinematics cn_kinematics;
 
+/* Whether a name is that of a site or body which the task's joints move.
+ * @return CN_ERR_NOT_FOUND: there is no such point (with those there are), or they don't move it */
+cn_status cn_kinematics_check(const cn_task *task, const char *point, cn_error *err);
+
 /* @param task   borrowed
- * @param point  [points] name of a site or body that the task's joints move
- * @return CN_ERR_NOT_FOUND: no such point (with those there are), or one that the joints don't
- * move; CN_ERR_MEMORY */
+ * @param point  [points] names
+ * @return as cn_kinematics_check; CN_ERR_MEMORY */
 cn_status cn_kinematics_create(const cn_task *task, const char *const *point, int points,
                                cn_kinematics **out, cn_error *err);
 void cn_kinematics_destroy(cn_kinematics **kinematics);
