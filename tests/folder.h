@@ -79,6 +79,16 @@ static inline void file_write(const char *path, const char *text)
     CU_ASSERT_EQUAL(fclose(file), 0);
 }
 
+/* Leaves a file to whoever runs this test with $CN_SAMPLE, a folder, as `name` there; else removes
+ * it. */
+static inline void file_sample(const char *path, const char *name)
+{
+    const char *folder = getenv("CN_SAMPLE");
+    char kept[1024];
+    snprintf(kept, sizeof kept, "%s/%s", folder ? folder : "", name);
+    CU_ASSERT_EQUAL(folder ? rename(path, kept) : remove(path), 0);
+}
+
 /* Whether two files hold the same bytes. */
 static inline bool files_equal(const char *a, const char *b)
 {

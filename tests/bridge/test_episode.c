@@ -7,7 +7,7 @@
 #include "bridge/mcap.h"
 #include "proto/log.pb-c.h"
 #include "proto/robot.pb-c.h"
-#include "tests/test.h"
+#include "tests/folder.h"
 
 #define JOINTS 2
 
@@ -371,18 +371,12 @@ static void test_episode_trim_keeps_an_interval(void)
 /* A log of several chunks for test_mcap_readers.py, at $CN_SAMPLE/log.mcap if that is set. */
 static void test_episode_sample(void)
 {
-    const char *folder = getenv("CN_SAMPLE");
     cn_log *log = begin_log();
     put_ticks(log, 3000);
     CU_ASSERT_TRUE(cn_log_event(log, "end", "time"));
     CU_ASSERT_EQUAL(cn_log_dropped(log), 0);
     end_log(log);
-    if (folder) {
-        char name[1024];
-        snprintf(name, sizeof name, "%s/log.mcap", folder);
-        CU_ASSERT_EQUAL(rename(path, name), 0);
-    }
-    remove(path);
+    file_sample(path, "log.mcap");
 }
 
 CN_TEST_MAIN("bridge.episode", T(test_episode_is_what_was_logged),

@@ -9,7 +9,7 @@
 #include "proto/foxglove.pb-c.h"
 #include "proto/log.pb-c.h"
 #include "proto/robot.pb-c.h"
-#include "tests/test.h"
+#include "tests/folder.h"
 
 #define JOINTS 2
 
@@ -248,19 +248,13 @@ static void test_foxglove_passes_on_failures(void)
 /* A log for test_mcap_readers.py, at $CN_SAMPLE/foxglove.mcap if that is set. */
 static void test_foxglove_sample(void)
 {
-    const char *folder = getenv("CN_SAMPLE");
     cn_log *log = begin_log(&about);
     for (int i = 0; i < 100; i++)
         put_frame(log, i, JOINTS, i % 2 == 0);
     cn_log_event(log, "goal", "seed 3");
     CU_ASSERT_EQUAL(cn_log_dropped(log), 0);
     CN_ASSERT_OK(cn_log_finish(&log, &err));
-    if (folder) {
-        char name[1024];
-        snprintf(name, sizeof name, "%s/foxglove.mcap", folder);
-        CU_ASSERT_EQUAL(rename(path, name), 0);
-    }
-    remove(path);
+    file_sample(path, "foxglove.mcap");
 }
 
 CN_TEST_MAIN("bridge.foxglove", T(test_foxglove_is_shown_frames_and_events),

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "bridge/mcap.h"
 #include "bridge/mcap_format.h"
-#include "tests/test.h"
+#include "tests/folder.h"
 
 #define MESSAGES    200
 #define CHUNK_BYTES 2048 /* a few dozen messages: the file has several chunks */
@@ -526,16 +526,10 @@ static void test_mcap_checksum(void)
  */
 static void test_mcap_samples(void)
 {
-    static const char *const names[] = {"none", "lz4", "zstd"};
-    const char *folder = getenv("CN_SAMPLE");
+    static const char *const names[] = {"none.mcap", "lz4.mcap", "zstd.mcap"};
     for (int c = CN_MCAP_NONE; c <= CN_MCAP_ZSTD; c++) {
         write_file((cn_mcap_compression)c);
-        if (folder) {
-            char name[1024];
-            snprintf(name, sizeof name, "%s/%s.mcap", folder, names[c]);
-            CU_ASSERT_EQUAL(rename(path, name), 0);
-        }
-        remove(path);
+        file_sample(path, names[c]);
     }
 }
 

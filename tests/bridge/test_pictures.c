@@ -8,7 +8,7 @@
 #include "bridge/pictures.h"
 #include "proto/foxglove.pb-c.h"
 #include "proto/robot.pb-c.h"
-#include "tests/test.h"
+#include "tests/folder.h"
 
 enum { WIDTH = 8, HEIGHT = 6, BYTES = WIDTH * HEIGHT * 3 };
 
@@ -215,17 +215,12 @@ static void test_pictures_pass_on_failures(void)
 /* A log for test_mcap_readers.py, at $CN_SAMPLE/pictures.mcap if that is set. */
 static void test_pictures_sample(void)
 {
-    const char *folder = getenv("CN_SAMPLE"), *const camera[] = {"wrist"};
+    const char *const camera[] = {"wrist"};
     cn_log *log = begin_log();
     for (int i = 0; i < 20; i++)
         put_frame(log, i, camera, 1, BYTES);
     CN_ASSERT_OK(cn_log_finish(&log, &err));
-    if (folder) {
-        char name[1024];
-        snprintf(name, sizeof name, "%s/pictures.mcap", folder);
-        CU_ASSERT_EQUAL(rename(path, name), 0);
-    }
-    remove(path);
+    file_sample(path, "pictures.mcap");
 }
 
 CN_TEST_MAIN("bridge.pictures", T(test_pictures_have_channels_of_their_own),

@@ -4,129 +4,13 @@
 #include "bridge/link.h"
 #include "bridge/server.h"
 #include "bridge/wire.h"
-#include "tests/bridge/robot.h"
+#include "tests/bridge/client.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 #include <zmq.h>
 
 #define PERIOD_S 0.02
-#define MS       INT64_C(1000000)
-
-/* ---- The bare client ---- */
-
-typedef struct client {
-    void *context, *socket;
-    cn_arena *arena;
-    cn_plant_info plant;
-    cn_wire_reply reply;
-    cn_wire_info info;
-    cn_wire_frame frame;
-    uint64_t id, lease, sequence;
-    uint32_t version;
-} client;
-
-static void client_open(client *c, const robot *r)
-{
-    cn_error err = {0};
-    const int linger = 0, wait_ms = 3000;
-    *c = (client){
-        .plant = r->arm.plant.info, .context = zmq_ctx_new(), .version = CN_PROTOCOL_VERSION};
-    c->socket = zmq_socket(c->context, ZMQ_DEALER);
-    zmq_setsockopt(c->socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(c->socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
-    CU_ASSERT_EQUAL_FATAL(zmq_connect(c->socket, cn_server_request_endpoint(r->server)), 0);
-    CN_ASSERT_OK(cn_arena_create(64 * 1024, &c->arena, &err));
-}
-
-static void client_close(client *c)
-{
-    zmq_close(c->socket);
-    zmq_ctx_term(c->context);
-    cn_arena_destroy(&c->arena);
-}
-
-static const char *client_answer(client *c)
-{
-    cn_error err = {0};
-    uint8_t in[CN_WIRE_STATE_MAX];
-    const void *packed;
-    uint32_t packed_size;
-    const int size = zmq_recv(c->socket, in, sizeof in, 0);
-    CU_ASSERT_TRUE_FATAL(size >= 0);
-    CN_ASSERT_OK(cn_wire_unpack_reply(c->arena, in, (size_t)size, &c->plant, &c->reply, &c->info,
-                                      &c->frame, &packed, &packed_size, &err));
-    return c->reply.error;
-}
-
-static void client_send(client *c, cn_wire_request request)
-{
-    uint8_t out[CN_WIRE_REQUEST_MAX];
-    request.id = ++c->id;
-    request.lease = c->lease;
-    request.protocol_version = c->version;
-    const size_t size = cn_wire_pack_request(&request, out);
-    CU_ASSERT_EQUAL_FATAL(zmq_send(c->socket, out, size, 0), (int)size);
-}
-
-/* Sends a request and returns the error in its reply, "" when it was done. */
-static const char *client_ask(client *c, cn_wire_request request)
-{
-    client_send(c, request);
-    const char *error = client_answer(c);
-    CU_ASSERT_EQUAL(c->reply.id, c->id);
-    return error;
-}
-
-static const char *client_acquire(client *c, const char *holder, int64_t time_to_live_ns)
-{
-    cn_wire_request request = {.kind = CN_WIRE_ACQUIRE, .time_to_live_ns = time_to_live_ns};
-    snprintf(request.text, sizeof request.text, "%s", holder);
-    const char *error = client_ask(c, request);
-    if (error[0] == '\0') {
-        c->lease = c->reply.lease;
-        c->sequence = 0;
-    }
-    return error;
-}
-
-static cn_wire_request client_command(client *c, cn_wire_kind kind, cn_command_mode mode,
-                                      double target)
-{
-    return (cn_wire_request){
-        .kind = kind,
-        .command =
-            {
-                .sequence = ++c->sequence,
-                .valid_for_ns = 300 * MS,
-                .command = robot_command(mode, target, target, target),
-            },
-    };
-}
-
-static const char *client_info(client *c)
-{
-    return client_ask(c, (cn_wire_request){.kind = CN_WIRE_GET_INFO});
-}
-
-static const char *client_reset(client *c, bool goal_only)
-{
-    return client_ask(c, (cn_wire_request){.kind = CN_WIRE_RESET, .goal_only = goal_only});
-}
-
-#define ASSERT_SAYS(words, error)                                                                  \
-    do {                                                                                           \
-        const char *said_ = (error);                                                               \
-        if (!strstr(said_, words))                                                                 \
-            printf("\n    expected \"%s\" in: %s\n", words, said_);                                \
-        CU_ASSERT_PTR_NOT_NULL(strstr(said_, words));                                              \
-    } while (0)
-#define ASSERT_DONE(error) CU_ASSERT_STRING_EQUAL(error, "")
-
-static void pause_ms(int64_t ms)
-{
-    cn_clock_sleep_until(cn_clock_now() + ms * MS);
-}
 
 /* ---- Refusals ---- */
 
@@ -271,32 +155,6 @@ static void test_server_goes_on_amid_a_message_of_many_parts(void)
     CU_ASSERT_EQUAL(cn_server_statistics(r.server).commands_refused, 1);
     CU_ASSERT_EQUAL(r.arm.broken, 0);
     robot_free(&r);
-}
-
-/* Whoever subscribes to a topic that no state has, of so many bytes, is cut off: libzmq keeps each
- * of them. */
-static void test_server_takes_no_long_topics(void)
-{
-    enum { LONG = 200 };
-    robot r;
-    char topic[LONG] = {1}, got;
-    const int linger = 0, wait_ms[] = {300, 5000};
-    robot_start(&r, false, PERIOD_S);
-    for (int proper = 0; proper < 2; proper++) {
-        void *context = zmq_ctx_new(), *state = zmq_socket(context, ZMQ_SUB);
-        zmq_setsockopt(state, ZMQ_LINGER, &linger, sizeof linger);
-        zmq_setsockopt(state, ZMQ_RCVTIMEO, &wait_ms[proper], sizeof wait_ms[proper]);
-        if (!proper)
-            zmq_setsockopt(state, ZMQ_SUBSCRIBE, topic, sizeof topic);
-        zmq_connect(state, r.endpoint);
-        if (!proper)
-            pause_ms(100); /* until it has arrived */
-        zmq_setsockopt(state, ZMQ_SUBSCRIBE, CN_WIRE_TOPIC_INFO, 1);
-        CU_ASSERT_EQUAL(zmq_recv(state, &got, 1, 0) > 0, proper);
-        zmq_close(state);
-        zmq_ctx_term(context);
-    }
-    robot_end(&r);
 }
 
 /* Random bytes and damaged requests: the server goes on, and nothing of it moves the arm. */
@@ -820,32 +678,6 @@ static void test_server_tells_the_asker_and_ends_when_the_plant_fails(void)
     robot_free(&r);
 }
 
-/* ---- Endpoints ---- */
-
-static void test_server_refuses_bad_endpoints(void)
-{
-    cn_error err = {0};
-    fake_arm arm = fake_arm_make(PERIOD_S);
-    cn_server *server = NULL;
-    const char *const bad[] = {"",          "5555",          "tcp://",       "tcp://*",
-                               "tcp://*:x", "tcp://*:70000", "udp://*:5555", "ipc://"};
-    cn_server_config config = {0};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        config.endpoint = bad[i];
-        CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "is not an endpoint: write",
-                        cn_server_create(&config, &arm.plant, &server, &err));
-    }
-    char path[200] = "ipc:///tmp/";
-    memset(path + strlen(path), 'x', 100);
-    config.endpoint = path;
-    CN_ASSERT_FAILS(CN_ERR_ARGUMENT, "choose a shorter one",
-                    cn_server_create(&config, &arm.plant, &server, &err));
-    config.endpoint = "ipc:///nowhere/at/all";
-    CN_ASSERT_FAILS(CN_ERR_IO, "cannot bind ipc:///nowhere/at/all",
-                    cn_server_create(&config, &arm.plant, &server, &err));
-    CU_ASSERT_PTR_NULL(server);
-}
-
 static void test_server_refuses_bad_plants(void)
 {
     cn_error err = {0};
@@ -869,78 +701,9 @@ static void test_server_refuses_bad_plants(void)
     CU_ASSERT_PTR_NULL(server);
 }
 
-static void test_server_path_is_protected(void)
-{
-    robot r;
-    client c;
-    cn_error err = {0};
-    robot_start(&r, true, PERIOD_S);
-    fake_arm arm = fake_arm_make(PERIOD_S);
-    cn_server *second = NULL;
-    const cn_server_config config = {.endpoint = r.endpoint};
-    CN_ASSERT_FAILS(CN_ERR_IO, "another server serves",
-                    cn_server_create(&config, &arm.plant, &second, &err));
-    client_open(&c, &r);
-    ASSERT_DONE(client_info(&c)); /* the first one has not noticed */
-    client_close(&c);
-    robot_stop(&r);
-
-    char file[300];
-    snprintf(file, sizeof file, "%s.file", r.endpoint + strlen("ipc://"));
-    FILE *stream = fopen(file, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
-    fclose(stream);
-    char endpoint[310];
-    snprintf(endpoint, sizeof endpoint, "ipc://%s", file);
-    const cn_server_config on_file = {.endpoint = endpoint};
-    CN_ASSERT_FAILS(CN_ERR_IO, "exists and is not a socket",
-                    cn_server_create(&on_file, &arm.plant, &second, &err));
-    CU_ASSERT_EQUAL(remove(file), 0); /* it is still there */
-    robot_free(&r);
-}
-
-static void test_server_stale_socket_is_replaced(void)
-{
-    char endpoint[64];
-    robot r;
-    client c;
-    robot_path(endpoint, sizeof endpoint);
-    void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_ROUTER);
-    CU_ASSERT_EQUAL_FATAL(zmq_bind(socket, endpoint), 0);
-    zmq_close(socket); /* ZeroMQ leaves its file behind, as a killed server does */
-    zmq_ctx_term(context);
-    CU_ASSERT_EQUAL_FATAL(access(endpoint + strlen("ipc://"), F_OK), 0);
-    robot_start_at(&r, endpoint, true, PERIOD_S);
-    client_open(&c, &r);
-    ASSERT_DONE(client_info(&c));
-    client_close(&c);
-    robot_end(&r);
-}
-
-static void test_server_tcp_takes_the_next_port_or_any(void)
-{
-    robot a;
-    robot_start_at(&a, "tcp://127.0.0.1:*", true, PERIOD_S);
-    const int port = cn_endpoint_port(cn_server_state_endpoint(a.server));
-    CU_ASSERT_TRUE(port > 0);
-    CU_ASSERT_TRUE(cn_endpoint_port(cn_server_request_endpoint(a.server)) > 0);
-    client c;
-    client_open(&c, &a);
-    ASSERT_DONE(client_info(&c));
-    client_close(&c);
-
-    cn_error err = {0};
-    fake_arm arm = fake_arm_make(PERIOD_S);
-    cn_server *second = NULL;
-    const cn_server_config config = {.endpoint = a.endpoint};
-    CN_ASSERT_FAILS(CN_ERR_IO, "Address already in use",
-                    cn_server_create(&config, &arm.plant, &second, &err));
-    robot_end(&a);
-}
-
 CN_TEST_MAIN(
     "bridge.server", T(test_server_names_every_refusal), T(test_server_survives_garbage),
-    T(test_server_goes_on_amid_a_message_of_many_parts), T(test_server_takes_no_long_topics),
+    T(test_server_goes_on_amid_a_message_of_many_parts),
     T(test_server_survives_a_storm_of_damaged_requests), T(test_server_gives_the_lease_to_one),
     T(test_server_lease_runs_out_only_in_silence),
     T(test_server_watchdog_stops_smoothly_and_newer_command_resumes),
@@ -955,7 +718,4 @@ CN_TEST_MAIN(
     T(test_server_stops_the_arm_when_its_sensors_break),
     T(test_server_stops_the_arm_when_a_joint_reads_no_number),
     T(test_server_counts_late_ticks_and_skips_them), T(test_server_takes_requests_between_ticks),
-    T(test_server_tells_the_asker_and_ends_when_the_plant_fails),
-    T(test_server_refuses_bad_endpoints), T(test_server_refuses_bad_plants),
-    T(test_server_path_is_protected), T(test_server_stale_socket_is_replaced),
-    T(test_server_tcp_takes_the_next_port_or_any))
+    T(test_server_tells_the_asker_and_ends_when_the_plant_fails), T(test_server_refuses_bad_plants))

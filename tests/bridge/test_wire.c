@@ -2,20 +2,10 @@
 #include "bridge/endpoint.h"
 #include "bridge/wire.h"
 #include "proto/robot.pb-c.h"
+#include "tests/bridge/two_joints.h"
 #include "tests/test.h"
 
 #include <stdint.h>
-
-static const cn_plant_info plant = {
-    .arm = "fake",
-    .joints = 2,
-    .joint = {{"base", "rad", -2, 2, 1.5, 30, 3000, 10},
-              {"rail", "m", -INFINITY, INFINITY, 3, 60, 6000, INFINITY}},
-    .tracked = 2,
-    .point = {"target", "cube"},
-    .control_period_s = 0.05,
-    .servo_rate_hz = 500,
-};
 
 static cn_wire_frame some_frame(void)
 {
@@ -78,8 +68,8 @@ static reader reader_create(size_t arena)
 
 static cn_status read_state(reader *r, const uint8_t *data, size_t size, cn_error *err)
 {
-    return cn_wire_unpack_state(r->arena, data, size, &plant, &r->is_frame, &r->info, &r->frame,
-                                &r->packed, &r->packed_size, err);
+    return cn_wire_unpack_state(r->arena, data, size, &two_joints, &r->is_frame, &r->info,
+                                &r->frame, &r->packed, &r->packed_size, err);
 }
 
 static void test_wire_frame_there_and_back(void)
@@ -88,12 +78,12 @@ static void test_wire_frame_there_and_back(void)
     uint8_t out[CN_WIRE_STATE_MAX];
     reader r = reader_create(65536);
     const cn_wire_frame frame = some_frame();
-    const size_t size = cn_wire_pack_frame(&frame, &plant, out);
+    const size_t size = cn_wire_pack_frame(&frame, &two_joints, out);
     CU_ASSERT_EQUAL(memcmp(out, CN_WIRE_TOPIC_FRAME, 1), 0);
     CN_ASSERT_OK(read_state(&r, out, size, &err));
     CU_ASSERT_TRUE(r.is_frame);
     uint8_t again[CN_WIRE_STATE_MAX];
-    CU_ASSERT_EQUAL(cn_wire_pack_frame(&r.frame, &plant, again), size);
+    CU_ASSERT_EQUAL(cn_wire_pack_frame(&r.frame, &two_joints, again), size);
     CU_ASSERT_EQUAL(memcmp(again, out, size), 0);
     CU_ASSERT_EQUAL(r.frame.state.time_s, 1.25);
     CU_ASSERT_EQUAL(r.frame.state.velocity[0], 1e-300);
@@ -120,9 +110,9 @@ static void test_wire_frame_there_and_back(void)
     CU_ASSERT_EQUAL(r.packed_size, size - 3); /* all but tag and a length of two bytes */
 
     const cn_wire_reply reply = {.id = 300, .mode = CN_WIRE_ACTIVE, .refusal = CN_REFUSAL_ESTOPPED};
-    const size_t reply_size = cn_wire_pack_reply(&reply, NULL, &frame, &plant, out);
-    CN_ASSERT_OK(cn_wire_unpack_reply(r.arena, out, reply_size, &plant, &r.reply, &r.info, &r.frame,
-                                      &r.packed, &r.packed_size, &err));
+    const size_t reply_size = cn_wire_pack_reply(&reply, NULL, &frame, &two_joints, out);
+    CN_ASSERT_OK(cn_wire_unpack_reply(r.arena, out, reply_size, &two_joints, &r.reply, &r.info,
+                                      &r.frame, &r.packed, &r.packed_size, &err));
     CU_ASSERT_TRUE(r.reply.has_frame);
     CU_ASSERT_EQUAL(r.reply.id, 300);
     CU_ASSERT_EQUAL(r.reply.refusal, CN_REFUSAL_ESTOPPED);
@@ -141,7 +131,7 @@ static void test_wire_frame_with_a_picture(void)
     reader r = reader_create(65536);
     cn_wire_frame frame = some_frame();
     frame.image = (cn_image){"wrist", 64, 64, rgb};
-    const size_t size = cn_wire_pack_frame(&frame, &plant, out);
+    const size_t size = cn_wire_pack_frame(&frame, &two_joints, out);
     CN_ASSERT_OK(read_state(&r, out, size, &err));
     CU_ASSERT_EQUAL(r.frame.state.point[1][2], 6);
     CU_ASSERT_PTR_NULL(r.frame.image.rgb);
@@ -164,7 +154,7 @@ static void test_wire_info_there_and_back(void)
     const cn_wire_info info = {
         .protocol_version = 1,
         .session = UINT64_MAX,
-        .plant = plant,
+        .plant = two_joints,
         .lockstep = true,
         .request_endpoint = "tcp://0.0.0.0:5556",
     };
@@ -222,20 +212,20 @@ static void test_wire_refuses_frames_that_do_not_fit(void)
     reader r = reader_create(65536);
     cn_wire_frame frame = some_frame();
     frame.state.joints = 1;
-    size_t size = cn_wire_pack_frame(&frame, &plant, out);
+    size_t size = cn_wire_pack_frame(&frame, &two_joints, out);
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "1 values of position for 2 joints",
                     read_state(&r, out, size, &err));
     frame = some_frame();
     frame.state.tracked = 1;
-    size = cn_wire_pack_frame(&frame, &plant, out);
+    size = cn_wire_pack_frame(&frame, &two_joints, out);
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "tracked point 'cube'", read_state(&r, out, size, &err));
     frame = some_frame();
     frame.state.velocity[1] = NAN;
-    size = cn_wire_pack_frame(&frame, &plant, out);
+    size = cn_wire_pack_frame(&frame, &two_joints, out);
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "velocity of joint 1 is nan", read_state(&r, out, size, &err));
     frame = some_frame();
     frame.state.point[0][2] = INFINITY;
-    size = cn_wire_pack_frame(&frame, &plant, out);
+    size = cn_wire_pack_frame(&frame, &two_joints, out);
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "has a coordinate of inf", read_state(&r, out, size, &err));
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "neither an info nor a frame", read_state(&r, out, 0, &err));
     cn_arena_destroy(&r.arena);
@@ -283,7 +273,7 @@ static void test_arena_is_capped_and_aligned(void)
     uint8_t out[CN_WIRE_STATE_MAX];
     reader small = reader_create(128); /* too little for a frame: an error, and no more */
     const cn_wire_frame frame = some_frame();
-    const size_t size = cn_wire_pack_frame(&frame, &plant, out);
+    const size_t size = cn_wire_pack_frame(&frame, &two_joints, out);
     CN_ASSERT_FAILS(CN_ERR_FORMAT, "are not a colonnade.v1.State",
                     read_state(&small, out, size, &err));
     cn_arena_destroy(&small.arena);

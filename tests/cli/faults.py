@@ -21,7 +21,7 @@ from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader
 from mcap_protobuf.decoder import DecoderFactory
 from network import ADDRESSES, CABLE, Network, NoNetwork, ip, space
-from program import (FAILED, INSTRUMENTED, REACH, SAFETY, Robot, finish, first_lines, last_json, run, said,
+from program import (FAILED, INSTRUMENTED, SAFETY, Robot, finish, first_lines, last_json, run, said,
                      scaled, start, train, wait_for)
 from wire import POSITION, VELOCITY, Client, Proxy, curve
 
@@ -146,9 +146,9 @@ class Account:
         return found
 
 
-def robot(*options, bind="ipc://arm"):
+def robot(*options, bind="ipc://arm", under=()):
     """A robot with a log of its own."""
-    return Robot(bind, "--log", "robot.mcap", *options)
+    return Robot(bind, "--log", "robot.mcap", *options, under=under)
 
 
 _restless = []  # a temporary folder
@@ -298,13 +298,9 @@ FRIEND = ("--key", "friend.key", "--robot-key", "robot.pub")
 KEYS = ("--key", "robot.key", "--allow", "friend.pub")
 
 
-def begin_robot(endpoint, under):
-    """A robot with keys, as another machine would start it."""
-    for name in ("robot", "friend"):
+def make_keys(*names):
+    for name in names:
         run("keygen", name)
-    r = start("robot", REACH, "--bind", endpoint, *KEYS, "--log", "robot.mcap", "--json", under=under)
-    first_lines(r, "encrypted")
-    return r
 
 
 def refusal_words(report):
@@ -390,24 +386,24 @@ def network():
 def link_cut():
     """A cable between two machines that are network namespaces."""
     endpoint = f"tcp://{ADDRESSES[1]}:5555"
+    make_keys("robot", "friend")
     with network() as machines:
-        r = begin_robot(endpoint, ("ip", "netns", "exec", space(ADDRESSES[1])))
-        c = controller(endpoint, *FRIEND, under=machines.prefix)
-        time.sleep(MOVING_S)
-        ip("-n", space(ADDRESSES[0]), "link", "set", CABLE, "down")
-        time.sleep(CUT_S)
-        ip("-n", space(ADDRESSES[0]), "link", "set", CABLE, "up")
-        time.sleep(3 * MOVING_S)
-        ended = c.poll()
-        c.send_signal(signal.SIGINT)
-        out, error = c.communicate()
-        r.send_signal(signal.SIGTERM)
-        report, robot_report = last_json(out, "control"), last_json(finish(r)[0], "robot")
-    assert ended in (None, SAFETY) and robot_report["watchdog_stops"] >= 1, (ended, error, robot_report)
+        with robot(*KEYS, bind=endpoint, under=("ip", "netns", "exec", space(ADDRESSES[1]))) as r:
+            c = controller(endpoint, *FRIEND, under=machines.prefix)
+            time.sleep(MOVING_S)
+            ip("-n", space(ADDRESSES[0]), "link", "set", CABLE, "down")
+            time.sleep(CUT_S)
+            ip("-n", space(ADDRESSES[0]), "link", "set", CABLE, "up")
+            time.sleep(3 * MOVING_S)
+            ended = c.poll()
+            c.send_signal(signal.SIGINT)
+            out, error = c.communicate()
+    report = last_json(out, "control")
+    assert ended in (None, SAFETY) and r.report["watchdog_stops"] >= 1, (ended, error, r.report)
     end = "went on by itself" if ended is None else "exit status 3: " + error.strip().split("colonnade: ")[-1]
     return Row(f"the cable is cut for {CUT_S:.0f} s (tcp, two network namespaces)", *arm_words(Account("robot.mcap")),
                f"controller: {report['deadline_misses']} deadline misses, {end}; robot: "
-               f"{refusal_words(robot_report)} refused", log_words("control.mcap"))
+               f"{refusal_words(r.report)} refused", log_words("control.mcap"))
 
 
 # ---- Clocks ----
@@ -437,15 +433,12 @@ def wall_clock_jumps():
     false = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": os.path.abspath("clock"), "FAKETIME_NO_CACHE": "1",
              "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     under = ("env", *(f"{name}={value}" for name, value in false.items()))
-    r = start("robot", REACH, "--bind", "ipc://arm", "--log", "robot.mcap", "--json", under=under)
-    first_lines(r, "state ")
-    c = controller("ipc://arm", seconds=3 * MOVING_S, under=under)
-    time.sleep(MOVING_S)
-    with open("clock", "w", encoding="utf-8") as file:
-        file.write("-3600\n")
-    out, _ = finish(c)
-    r.send_signal(signal.SIGTERM)
-    finish(r)
+    with robot(under=under) as r:
+        c = controller(r.endpoint, seconds=3 * MOVING_S, under=under)
+        time.sleep(MOVING_S)
+        with open("clock", "w", encoding="utf-8") as file:
+            file.write("-3600\n")
+        out, _ = finish(c)
     report = last_json(out, "control")
     times = [at for topic, at, _ in messages("control.mcap") if topic == "/policy/step"]
     assert min(np.diff(times)) < -3000, "the clock did not jump"
@@ -525,8 +518,7 @@ def two_controllers():
 
 def flooded(words, flood):
     """Control over encrypted tcp while flood(robot) runs, which returns what it did, in words."""
-    for name in ("robot", "friend", "stranger"):
-        run("keygen", name)
+    make_keys("robot", "friend")
     with robot(*KEYS, bind="tcp://127.0.0.1:*") as r:
         c = controller(r.endpoint, *FRIEND, seconds=3 * MOVING_S + FLOOD_S)
         time.sleep(MOVING_S)

@@ -189,8 +189,8 @@ class Robot:
     """A process `colonnade robot`, served until the end of a with block, and stopped in order unless
     it was killed before. `endpoint` is where it can be reached."""
 
-    def __init__(self, bind, *options, task=REACH):
-        self.process = start("robot", task, "--bind", bind, "--json", *options)
+    def __init__(self, bind, *options, task=REACH, under=()):
+        self.process = start("robot", task, "--bind", bind, "--json", *options, under=under)
         self.greeting = self.process.stdout.readline()
         if "state " not in self.greeting:
             finish(self.process)  # says why

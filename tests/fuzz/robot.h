@@ -6,18 +6,8 @@
 #include <string.h>
 
 #include "bridge/wire.h"
+#include "tests/bridge/two_joints.h"
 #include "tests/fuzz/fuzz.h"
-
-static const cn_plant_info robot = {
-    .arm = "fake",
-    .joints = 2,
-    .joint = {{"base", "rad", -2, 2, 1.5, 30, 3000, 10},
-              {"rail", "m", -INFINITY, INFINITY, 3, 60, 6000, INFINITY}},
-    .tracked = 2,
-    .point = {"target", "cube"},
-    .control_period_s = 0.05,
-    .servo_rate_hz = 500,
-};
 
 /* An arena of the size that a controller has (bridge/link.c); never freed. */
 static inline cn_arena *robot_arena(void)
@@ -62,8 +52,8 @@ static inline void check_info(const cn_wire_info *info)
     const void *packed;
     uint32_t packed_size;
     const size_t size = cn_wire_pack_info(info, out);
-    FUZZ_CHECK_OK(cn_wire_unpack_state(robot_arena(), out, size, &robot, &is_frame, &read, &frame,
-                                       &packed, &packed_size, &err));
+    FUZZ_CHECK_OK(cn_wire_unpack_state(robot_arena(), out, size, &two_joints, &is_frame, &read,
+                                       &frame, &packed, &packed_size, &err));
     FUZZ_CHECK(!is_frame && packed_size == 0);
     FUZZ_CHECK(cn_wire_pack_info(&read, again) == size && memcmp(out, again, size) == 0);
 }
@@ -87,8 +77,8 @@ static inline void read_packed(const void *packed, uint32_t size, cn_wire_frame 
     for (uint32_t rest = size; at == 1 || rest > 0; rest >>= 7)
         state[at++] = (uint8_t)(rest > 0x7f ? rest | 0x80 : rest);
     memcpy(state + at, packed, size);
-    FUZZ_CHECK_OK(cn_wire_unpack_state(robot_arena(), state, at + size, &robot, &is_frame, &info,
-                                       out, &packed, &size, &err));
+    FUZZ_CHECK_OK(cn_wire_unpack_state(robot_arena(), state, at + size, &two_joints, &is_frame,
+                                       &info, out, &packed, &size, &err));
     FUZZ_CHECK(is_frame);
 }
 
@@ -97,7 +87,7 @@ static inline void check_frame(const cn_wire_frame *frame, const uint8_t *data, 
                                const void *packed, uint32_t packed_size)
 {
     const cn_arm_state *state = &frame->state;
-    FUZZ_CHECK(state->joints == robot.joints && state->tracked == robot.tracked);
+    FUZZ_CHECK(state->joints == two_joints.joints && state->tracked == two_joints.tracked);
     check_vector(state->position, state->joints);
     check_vector(state->velocity, state->joints);
     check_vector(state->effort, state->joints);
@@ -109,8 +99,8 @@ static inline void check_frame(const cn_wire_frame *frame, const uint8_t *data, 
     uint8_t out[CN_WIRE_STATE_MAX], again[CN_WIRE_STATE_MAX];
     cn_wire_frame logged;
     read_packed(packed, packed_size, &logged);
-    const size_t written = cn_wire_pack_frame(frame, &robot, out);
-    FUZZ_CHECK(cn_wire_pack_frame(&logged, &robot, again) == written);
+    const size_t written = cn_wire_pack_frame(frame, &two_joints, out);
+    FUZZ_CHECK(cn_wire_pack_frame(&logged, &two_joints, again) == written);
     FUZZ_CHECK(memcmp(out, again, written) == 0);
 }
 

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cn_wire_frame frame;
     const void *packed;
     uint32_t packed_size;
-    if (!fuzz_succeeded(cn_wire_unpack_reply(robot_arena(), data, size, &robot, &reply, &info,
+    if (!fuzz_succeeded(cn_wire_unpack_reply(robot_arena(), data, size, &two_joints, &reply, &info,
                                              &frame, &packed, &packed_size, &err),
                         &err))
         return 0;

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                             &frame, &packed, &packed_size, &err),
                        &err);
     const bool good =
-        fuzz_succeeded(cn_wire_unpack_state(robot_arena(), data, size, &robot, &is_frame_again,
+        fuzz_succeeded(cn_wire_unpack_state(robot_arena(), data, size, &two_joints, &is_frame_again,
                                             &info, &frame, &packed, &packed_size, &err),
                        &err);
     FUZZ_CHECK(passed || !good);

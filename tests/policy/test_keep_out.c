@@ -2,6 +2,7 @@
  * two slides and a hinge at their end, so the truth can be written down. */
 #include "policy/keep_out.h"
 #include "policy/safety.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -67,12 +68,6 @@ static cn_safety *make(double x, double y, double turn)
     return safety;
 }
 
-static double draw(uint64_t *seed) /* uniform in [-1, 1); Knuth's MMIX generator */
-{
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (double)(*seed >> 11) / (double)(UINT64_C(1) << 52) - 1;
-}
-
 /* Whether the tool, where these commands put it, keeps its distance. */
 static bool outside(const double *p)
 {
@@ -89,8 +84,8 @@ static void attack(cn_command_mode mode, uint64_t seed)
     for (int i = 0; i < 20000; i++) {
         cn_arm_command wanted = {.mode = mode, .joints = 3}, out;
         for (int j = 0; j < 3; j++)
-            wanted.target[j] = 3 * draw(&seed);
-        const int ticks = 1 + (int)(30 * (1 + draw(&seed)));
+            wanted.target[j] = 3 * random_sign(&seed);
+        const int ticks = 1 + (int)(30 * (1 + random_sign(&seed)));
         for (int k = 0; k < ticks; k++) {
             cn_safety_next(safety, &wanted, DT, &out);
             kept += cn_safety_kept_from(safety) != NULL;

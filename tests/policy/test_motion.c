@@ -1,6 +1,7 @@
 /* The motion of one joint: how it ends, that it keeps limits at any rate, that it can change its
  * mind. That it is the fastest one is tested against another planner: test_motion_peer.py. */
 #include "policy/motion.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -10,12 +11,6 @@
 #define END_TOLERANCE 1e-13
 
 static const cn_motion_limits limits = {.velocity = 2, .acceleration = 10, .jerk = 400};
-
-static double draw(uint64_t *seed) /* uniform in [0, 1); Knuth's MMIX generator */
-{
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (double)(*seed >> 11) / (double)(UINT64_C(1) << 53);
-}
 
 /* A motion that passes (v, a) at p. */
 static cn_motion passing(double p, double v, double a)
@@ -96,13 +91,13 @@ static void test_motion_ends_at_its_target(void)
     uint64_t seed = 5;
     double worst = 0;
     for (int i = 0; i < 200000; i++) {
-        const double speed = limits.velocity * draw(&seed);
-        cn_motion m = passing(4 * draw(&seed) - 2, 0, 0);
+        const double speed = limits.velocity * random_unit(&seed);
+        cn_motion m = passing(4 * random_unit(&seed) - 2, 0, 0);
         for (int k = 0; k < 3; k++) {
-            cn_motion_go(&m, &limits, 4 * draw(&seed) - 2, limits.velocity);
-            cn_motion_advance(&m, 0.3 * draw(&seed));
+            cn_motion_go(&m, &limits, 4 * random_unit(&seed) - 2, limits.velocity);
+            cn_motion_advance(&m, 0.3 * random_unit(&seed));
         }
-        const double stop = cn_motion_stops_at(&m, &limits), target = 4 * draw(&seed) - 2;
+        const double stop = cn_motion_stops_at(&m, &limits), target = 4 * random_unit(&seed) - 2;
         const double way = target < stop ? -1 : 1;
         cn_motion_go(&m, &limits, target, speed);
         CU_ASSERT_TRUE_FATAL(m.pieces <= CN_MOTION_PIECES);
@@ -119,8 +114,8 @@ static void stop_anywhere(const cn_motion_limits *l, uint64_t seed)
     double seen = 0;
     cn_motion m = passing(0, 0, 0);
     for (int i = 0; i < 100000; i++) {
-        cn_motion_go(&m, l, draw(&seed) < 0.5 ? INFINITY : -INFINITY, l->velocity);
-        cn_motion_advance(&m, longest * draw(&seed));
+        cn_motion_go(&m, l, random_unit(&seed) < 0.5 ? INFINITY : -INFINITY, l->velocity);
+        cn_motion_advance(&m, longest * random_unit(&seed));
         cn_motion stop = m;
         cn_motion_stop(&stop, l);
         seen = fmax(seen, cn_motion_time_left(&stop));
@@ -143,7 +138,7 @@ static void test_motion_stop_ends_where_it_says(void)
     for (int i = 0; i < 10000; i++) {
         cn_motion m = passing(0, 0, 0);
         cn_motion_go(&m, &limits, i % 2 ? 9 : -9, limits.velocity);
-        cn_motion_advance(&m, 0.3 * draw(&seed));
+        cn_motion_advance(&m, 0.3 * random_unit(&seed));
         cn_motion_stop(&m, &limits);
         CU_ASSERT_DOUBLE_EQUAL_FATAL(end_of(&m), cn_motion_stops_at(&m, &limits), END_TOLERANCE);
     }

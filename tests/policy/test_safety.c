@@ -1,5 +1,6 @@
 /* The safety filter under friendly and under hostile commands. */
 #include "policy/safety.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -53,20 +54,15 @@ static cn_arm_command command(cn_command_mode mode, double a, double b, double c
     return (cn_arm_command){.mode = mode, .joints = 3, .target = {a, b, c}};
 }
 
-static double draw(uint64_t *seed) /* uniform in [-1, 1); Knuth's MMIX generator */
-{
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (double)(*seed >> 11) / (double)(UINT64_C(1) << 52) - 1;
-}
-
 /* A command of one of many kinds of malice; false: none at all, stop. */
 static bool draw_command(uint64_t *seed, cn_command_mode mode, cn_arm_command *out)
 {
-    const double kind = draw(seed);
+    const double kind = random_sign(seed);
     if (kind < -0.8)
         return false;
     const double size = kind < 0 ? 1 : kind < 0.5 ? 10 : kind < 0.8 ? 1e6 : 1e300;
-    *out = command(mode, size * draw(seed), size * draw(seed), size * draw(seed));
+    *out =
+        command(mode, size * random_sign(seed), size * random_sign(seed), size * random_sign(seed));
     return true;
 }
 
@@ -117,7 +113,7 @@ static void attack(cn_command_mode mode, uint64_t seed, int commands, int held)
     long moving = 0;
     for (int i = 0; i < commands && !broken; i++) {
         const bool any = draw_command(&seed, mode, &wanted);
-        const int ticks = 1 + (int)((held - 1) * 0.5 * (1 + draw(&seed)));
+        const int ticks = 1 + (int)((held - 1) * 0.5 * (1 + random_sign(&seed)));
         for (int k = 0; k < ticks && !broken; k++) {
             cn_safety_next(safety, any ? &wanted : NULL, DT, &out);
             const motion next = moved_by(&now, &out);
